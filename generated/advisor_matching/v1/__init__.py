@@ -1,0 +1,1 @@
+"""Messages and stubs of package advisor_matching.v1."""

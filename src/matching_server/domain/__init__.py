@@ -1,0 +1,1 @@
+"""The business itself, pure: states, rules, scoring, events and errors. Imports the standard library alone."""

@@ -1,0 +1,1 @@
+"""SQL: tables, migrations, the database, and the queries by subject."""

@@ -1,0 +1,169 @@
+"""The database: connections with bounds, transactions that retry, and its errors in the domain's words."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, exc, make_url, text
+
+from matching_server.domain.effects import Effects
+from matching_server.domain.errors import StorageUnavailable, TransactionConflict
+
+T = TypeVar("T")
+
+_BOUNDS = {
+    "statement_timeout": "10s",
+    "lock_timeout": "2s",
+    # A frozen worker's locks must not outlive its lease.
+    "idle_in_transaction_session_timeout": "5s",
+    "timezone": "UTC",
+}
+_SERIALIZATION = ("40001", "40P01")
+_LOCK_NOT_AVAILABLE = "55P03"
+_STORAGE_CLASSES = ("08", "53", "57", "58", "25")
+"""Connection, resources, operator intervention, system, read-only."""
+_ATTEMPTS = 6
+
+
+@dataclass(slots=True)
+class Transaction:
+    """One open transaction: its connection, who acts in it, and what is to be done after it commits."""
+
+    conn: Connection
+    actor: UUID | None = None
+    """The acting user, ``None`` where the service acts by itself."""
+    correlation_id: str | None = None
+    effects: Effects = field(default_factory=Effects)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed(Generic[T]):
+    """What a committed transaction answered and what it left to do."""
+
+    value: T
+    effects: Effects
+
+
+class Database:
+    """A bounded pool of connections to one Postgres.
+
+    Args:
+        url: a SQLAlchemy URL, ``postgresql+psycopg://…``; several hosts are tried in order.
+        pool_size: connections at most; a call that gets none within 5 s fails with StorageUnavailable.
+        application_name: how the connections are called in ``pg_stat_activity``.
+    """
+
+    def __init__(self, url: str, *, pool_size: int, application_name: str) -> None:
+        self._engine: Engine = create_engine(
+            make_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=5,
+            isolation_level="READ COMMITTED",
+            connect_args={
+                "application_name": application_name,
+                "connect_timeout": 3,
+                "options": " ".join(f"-c {name}={value}" for name, value in _BOUNDS.items()),
+            },
+        )
+        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def close(self) -> None:
+        """Closes every pooled connection."""
+        self._engine.dispose()
+
+    def ping(self) -> None:
+        """Raises StorageUnavailable where the database does not answer."""
+        self.read(lambda conn: conn.execute(text("SELECT 1")))
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Runs reads, each statement on its own snapshot; repeated once where the connection was broken."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                with self._autocommit.connect() as conn:
+                    return work(conn)
+            except exc.SQLAlchemyError as error:
+                if attempt == 0 and _connection_broke(error):
+                    continue
+                raise _translated(error) from error
+        raise AssertionError("unreachable")
+
+    def transact(
+        self,
+        work: Callable[[Transaction], T],
+        *,
+        actor: UUID | None = None,
+        correlation_id: str | None = None,
+    ) -> Committed[T]:
+        """Runs ``work`` in one transaction and commits it.
+
+        The whole of it is repeated after a serialization failure or deadlock, and after a connection that
+        broke: ``work`` must tell by what is stored whether an earlier attempt of its own had committed.
+
+        Raises:
+            TransactionConflict: rows stayed locked by others.
+            StorageUnavailable: the database is away, read-only or full.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._attempt(work, actor, correlation_id)
+            except exc.SQLAlchemyError as error:
+                last = attempt == _ATTEMPTS - 1
+                if _sqlstate(error) in _SERIALIZATION and not last:
+                    time.sleep(random.uniform(0, 0.01 * 2**attempt))
+                    continue
+                # The pool drops its other connections with the first that broke: one more try is enough.
+                if _connection_broke(error) and attempt == 0:
+                    continue
+                raise _translated(error) from error
+        raise AssertionError("unreachable")
+
+    def _attempt(
+        self, work: Callable[[Transaction], T], actor: UUID | None, correlation_id: str | None
+    ) -> Committed[T]:
+        with self._engine.begin() as conn:
+            tx = Transaction(conn, actor, correlation_id)
+            value = work(tx)
+        return Committed(value, tx.effects)
+
+
+def _sqlstate(error: exc.SQLAlchemyError) -> str | None:
+    original = getattr(error, "orig", None)
+    return original.sqlstate if isinstance(original, psycopg.Error) else None
+
+
+def _connection_broke(error: exc.SQLAlchemyError) -> bool:
+    return isinstance(error, exc.DBAPIError) and error.connection_invalidated
+
+
+def _translated(error: exc.SQLAlchemyError) -> Exception:
+    """The domain's error for what waiting or another try can mend; anything else is a defect, as it is."""
+    state = _sqlstate(error)
+    if state in _SERIALIZATION or state == _LOCK_NOT_AVAILABLE:
+        return TransactionConflict()
+    unreachable = isinstance(error, exc.TimeoutError) or (
+        isinstance(error, exc.OperationalError) and not state
+    )
+    if unreachable or _connection_broke(error) or (state is not None and state[:2] in _STORAGE_CLASSES):
+        return StorageUnavailable()
+    return error
+
+
+def lock_not_available(error: exc.DBAPIError) -> bool:
+    """Whether a statement gave up waiting for a lock."""
+    return _sqlstate(error) == _LOCK_NOT_AVAILABLE
+
+
+def fault_text(error: BaseException) -> str:
+    """A fault for the operator's eyes: its class and first line, without statements or parameters."""
+    original = getattr(error, "orig", None)
+    if isinstance(original, psycopg.Error):
+        primary = original.diag.message_primary or str(original).partition("\n")[0]
+        return f"{type(original).__name__}: {primary}"[:500]
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"[:500]

@@ -1,0 +1,205 @@
+"""The durable event log: one numbered sequence a project, whose head is also the project's lock.
+
+Numbers are given under the lock of the head, so the order of numbers is the order of commits and a number
+never appears before a smaller one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, insert, select, text, update
+
+from matching_server.domain.event_json import payload_from_json, payload_to_json
+from matching_server.domain.events import EventPayload, EventType, ProjectEvent
+from matching_server.storage.database import Transaction
+from matching_server.storage.tables import event_log_epoch, project_event_heads, project_events
+
+_LOCK_HEAD = text(
+    # The clock is read from the locked row's scan, that is, after the wait for the lock.
+    """
+    WITH head AS MATERIALIZED (
+        SELECT last_seq FROM project_event_heads WHERE project_id = :project_id FOR UPDATE
+    )
+    SELECT last_seq, clock_timestamp() AS now FROM head
+    """
+)
+_TRY_LOCK_HEAD = text(
+    """
+    WITH head AS MATERIALIZED (
+        SELECT last_seq FROM project_event_heads WHERE project_id = :project_id FOR UPDATE SKIP LOCKED
+    )
+    SELECT last_seq, clock_timestamp() AS now FROM head
+    """
+)
+_MAKE_HEAD = text(
+    """
+    INSERT INTO project_event_heads (project_id) SELECT id FROM projects WHERE id = :project_id
+    ON CONFLICT DO NOTHING
+    """
+)
+
+
+@dataclass(slots=True)
+class ProjectLog:
+    """The locked end of a project's log. ``now`` is the database's clock after the lock was got."""
+
+    tx: Transaction
+    project_id: UUID
+    last_seq: int
+    now: datetime
+    _appended: list[ProjectEvent] = field(default_factory=list)
+
+    @property
+    def next_seq(self) -> int:
+        """The number that the next event will have."""
+        return self.last_seq + 1
+
+    def append(self, type_: EventType, payload: EventPayload, *, user_id: UUID | None = None) -> None:
+        """Adds an event; it is written when the lock's block ends. ``user_id`` is who acted, if anybody."""
+        self.last_seq += 1
+        self._appended.append(
+            ProjectEvent(
+                self.project_id, self.last_seq, type_, payload, user_id, self.tx.correlation_id, self.now
+            )
+        )
+
+    def _write(self) -> None:
+        if not self._appended:
+            return
+        self.tx.conn.execute(
+            update(project_event_heads)
+            .where(project_event_heads.c.project_id == self.project_id)
+            .values(last_seq=self.last_seq)
+        )
+        self.tx.conn.execute(
+            insert(project_events),
+            [
+                {
+                    "project_id": event.project_id,
+                    "seq": event.seq,
+                    "type": event.type.value,
+                    "payload": payload_to_json(event.payload),
+                    "user_id": event.user_id,
+                    "correlation_id": event.correlation_id,
+                    "created_at": event.created_at,
+                }
+                for event in self._appended
+            ],
+        )
+        self.tx.effects.events += self._appended
+
+
+@contextmanager
+def lock_project(tx: Transaction, project_id: UUID, *, wait: bool = True) -> Iterator[ProjectLog | None]:
+    """Locks the head of a project's log: what every transaction that belongs to a project does first.
+
+    Yields ``None`` where there is no such project and never was, or, without ``wait``, where another
+    transaction holds it.
+    """
+    params = {"project_id": project_id}
+    statement = _LOCK_HEAD if wait else _TRY_LOCK_HEAD
+    row = tx.conn.execute(statement, params).one_or_none()
+    if row is None:
+        tx.conn.execute(_MAKE_HEAD, params)
+        row = tx.conn.execute(statement, params).one_or_none()
+    if row is None:
+        yield None
+        return
+    log = ProjectLog(tx, project_id, row.last_seq, row.now)
+    yield log
+    log._write()
+
+
+@dataclass(frozen=True, slots=True)
+class LogBounds:
+    """What a project's log holds: the events ``pruned_through + 1`` to ``last_seq``."""
+
+    pruned_through: int
+    last_seq: int
+
+
+def epoch(conn: Connection) -> UUID:
+    """The identity of this database's logs."""
+    found: UUID = conn.execute(select(event_log_epoch.c.epoch)).scalar_one()
+    return found
+
+
+def bounds(conn: Connection, project_id: UUID) -> LogBounds:
+    """What the log of a project holds; nothing for a project that never had an event."""
+    heads = project_event_heads.c
+    row = conn.execute(
+        select(heads.pruned_through, heads.last_seq).where(heads.project_id == project_id)
+    ).one_or_none()
+    return LogBounds(row.pruned_through, row.last_seq) if row else LogBounds(0, 0)
+
+
+def newest(conn: Connection, project_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """The last number of each project that has a log."""
+    heads = project_event_heads.c
+    rows = conn.execute(select(heads.project_id, heads.last_seq).where(heads.project_id.in_(project_ids)))
+    return {row.project_id: row.last_seq for row in rows}
+
+
+def read_after(conn: Connection, project_id: UUID, seq: int, limit: int) -> list[ProjectEvent]:
+    """The events after number ``seq``, in order, at most ``limit``."""
+    events = project_events.c
+    rows = conn.execute(
+        select(project_events)
+        .where(events.project_id == project_id, events.seq > seq)
+        .order_by(events.seq)
+        .limit(limit)
+    )
+    return [_event(row) for row in rows]
+
+
+def prune(tx: Transaction, project_id: UUID, older_than: timedelta) -> int:
+    """Forgets a project's events older than that; its head must be locked. Returns how many."""
+    pruned = tx.conn.execute(
+        text(
+            """
+            WITH last_old AS (
+                SELECT max(seq) AS seq FROM project_events
+                WHERE project_id = :project_id AND created_at < clock_timestamp() - :older_than
+            ), moved AS (
+                UPDATE project_event_heads SET pruned_through = last_old.seq FROM last_old
+                WHERE project_id = :project_id AND last_old.seq > pruned_through
+                RETURNING pruned_through
+            )
+            DELETE FROM project_events USING moved
+            WHERE project_id = :project_id AND project_events.seq <= moved.pruned_through
+            """
+        ),
+        {"project_id": project_id, "older_than": older_than},
+    )
+    return pruned.rowcount
+
+
+def prunable(conn: Connection, older_than: timedelta, limit: int) -> list[UUID]:
+    """Projects that have events older than that."""
+    rows = conn.execute(
+        text(
+            "SELECT DISTINCT project_id FROM project_events"
+            " WHERE created_at < clock_timestamp() - :older_than LIMIT :limit"
+        ),
+        {"older_than": older_than, "limit": limit},
+    )
+    return [row.project_id for row in rows]
+
+
+def _event(row: Row[Any]) -> ProjectEvent:
+    type_ = EventType(row.type)
+    return ProjectEvent(
+        row.project_id,
+        row.seq,
+        type_,
+        payload_from_json(type_, row.payload),
+        row.user_id,
+        row.correlation_id,
+        row.created_at,
+    )

@@ -1,0 +1,179 @@
+"""The provisioning queue. Jobs are leased; every write for a job names its lease, and must hit one row."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Row, text
+
+from matching_server.domain.model import JobStatus, Match
+from matching_server.domain.provisioning import LeasedJob, LeaseLost
+from matching_server.storage.database import Transaction
+
+_ENQUEUE = text(
+    """
+    INSERT INTO workspace_provisioning_queue (match_id, project_id, correlation_id)
+    VALUES (:match_id, :project_id, :correlation_id)
+    """
+)
+_TAKE = text(
+    """
+    WITH due AS MATERIALIZED (
+        SELECT id FROM workspace_provisioning_queue
+        WHERE status IN ('pending', 'rollback_needed') AND next_retry_at <= clock_timestamp()
+        ORDER BY next_retry_at LIMIT :count FOR UPDATE SKIP LOCKED
+    ), taken AS (
+        UPDATE workspace_provisioning_queue q
+        SET status = CASE q.status WHEN 'pending' THEN 'processing' ELSE q.status END,
+            attempt_count = q.attempt_count + CASE q.status WHEN 'pending' THEN 1 ELSE 0 END,
+            lease_token = gen_random_uuid(), lease_expires_at = clock_timestamp() + :lease,
+            next_retry_at = clock_timestamp() + :lease, updated_at = clock_timestamp()
+        FROM due WHERE q.id = due.id
+        RETURNING q.id, q.match_id, q.project_id, q.status, q.attempt_count, q.lease_token, q.last_error,
+                  q.correlation_id
+    ), begun AS (
+        INSERT INTO workspace_provisioning_attempts (job_id, number)
+        SELECT id, attempt_count FROM taken WHERE status = 'processing'
+    )
+    SELECT * FROM taken
+    """
+)
+_HOLD = text(
+    """
+    SELECT 1 FROM workspace_provisioning_queue
+    WHERE id = :id AND lease_token = :lease_token AND status IN ('processing', 'rollback_needed')
+    FOR UPDATE
+    """
+)
+_END = text(
+    """
+    WITH ended AS (
+        UPDATE workspace_provisioning_queue
+        SET status = :status, last_error = COALESCE(:error, last_error), lease_token = NULL,
+            lease_expires_at = NULL, next_retry_at = clock_timestamp() + :delay,
+            updated_at = clock_timestamp()
+        WHERE id = :id AND lease_token = :lease_token
+        RETURNING id, attempt_count
+    ), attempt AS (
+        UPDATE workspace_provisioning_attempts a
+        SET ended_at = clock_timestamp(), error = :error, permanent = :permanent
+        FROM ended WHERE a.job_id = ended.id AND a.number = ended.attempt_count AND a.ended_at IS NULL
+    )
+    SELECT count(*) FROM ended
+    """
+)
+_RETURN_EXPIRED = text(
+    """
+    WITH expired AS MATERIALIZED (
+        SELECT id, attempt_count >= :max_attempts AS spent FROM workspace_provisioning_queue
+        WHERE status = 'processing' AND lease_expires_at <= clock_timestamp()
+        FOR UPDATE SKIP LOCKED
+    ), returned AS (
+        UPDATE workspace_provisioning_queue q
+        SET status = CASE WHEN expired.spent THEN 'rollback_needed' ELSE 'pending' END,
+            last_error = 'the lease ran out', lease_token = NULL, lease_expires_at = NULL,
+            next_retry_at = clock_timestamp(), updated_at = clock_timestamp()
+        FROM expired WHERE q.id = expired.id
+        RETURNING q.id, q.attempt_count
+    ), attempts AS (
+        UPDATE workspace_provisioning_attempts a
+        SET ended_at = clock_timestamp(), error = 'the lease ran out'
+        FROM returned WHERE a.job_id = returned.id AND a.number = returned.attempt_count
+    )
+    SELECT count(*) FROM returned
+    """
+)
+
+
+def enqueue(tx: Transaction, match: Match) -> None:
+    """A new job for a finalized match, with a fresh counter, due at once."""
+    tx.conn.execute(
+        _ENQUEUE,
+        {
+            "match_id": match.id,
+            "project_id": match.project_id,
+            "correlation_id": tx.correlation_id,
+        },
+    )
+    tx.effects.job_queued = True
+
+
+def take(tx: Transaction, count: int, lease: timedelta) -> list[LeasedJob]:
+    """Leases up to ``count`` due jobs: each is this worker's until the lease ends."""
+    return [_job(row) for row in tx.conn.execute(_TAKE, {"count": count, "lease": lease})]
+
+
+def hold(tx: Transaction, job: LeasedJob) -> None:
+    """Locks the job's row for the rest of the transaction.
+
+    Raises:
+        LeaseLost: the job is no longer this worker's.
+    """
+    row = tx.conn.execute(_HOLD, {"id": job.id, "lease_token": job.lease_token}).one_or_none()
+    if row is None:
+        raise LeaseLost
+
+
+def complete(tx: Transaction, job: LeasedJob) -> None:
+    """The workspace is ready. Raises LeaseLost as ``hold`` does, as do the two below."""
+    _end(tx, job, JobStatus.COMPLETED)
+
+
+def retry(tx: Transaction, job: LeasedJob, error: str, delay: timedelta) -> None:
+    """The attempt failed, another one follows."""
+    _end(tx, job, JobStatus.PENDING, error=error, delay=delay)
+
+
+def fail(tx: Transaction, job: LeasedJob, error: str, *, permanent: bool) -> None:
+    """Given up; belongs into the transaction that rolls the match back."""
+    _end(tx, job, JobStatus.FAILED, error=error, permanent=permanent)
+
+
+def need_rollback(tx: Transaction, job: LeasedJob, error: str, *, permanent: bool) -> None:
+    """No attempt is left, and the rollback could not be done at once: it is tried again from the queue."""
+    _end(tx, job, JobStatus.ROLLBACK_NEEDED, error=error, permanent=permanent)
+
+
+def _end(
+    tx: Transaction,
+    job: LeasedJob,
+    status: JobStatus,
+    *,
+    error: str | None = None,
+    permanent: bool = False,
+    delay: timedelta = timedelta(0),
+) -> None:
+    hit = tx.conn.execute(
+        _END,
+        {
+            "id": job.id,
+            "lease_token": job.lease_token,
+            "status": status.value,
+            "error": error,
+            "permanent": permanent,
+            "delay": delay,
+        },
+    ).scalar_one()
+    if hit != 1:
+        raise LeaseLost
+
+
+def return_expired(tx: Transaction, max_attempts: int) -> int:
+    """Gives back the jobs of workers that died or froze; those out of attempts go on to be rolled back."""
+    returned: int = tx.conn.execute(_RETURN_EXPIRED, {"max_attempts": max_attempts}).scalar_one()
+    tx.effects.job_queued |= returned > 0
+    return returned
+
+
+def _job(row: Row[Any]) -> LeasedJob:
+    return LeasedJob(
+        id=row.id,
+        match_id=row.match_id,
+        project_id=row.project_id,
+        status=JobStatus(row.status),
+        attempt=row.attempt_count,
+        lease_token=row.lease_token,
+        last_error=row.last_error,
+        correlation_id=row.correlation_id,
+    )

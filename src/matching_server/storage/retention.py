@@ -1,0 +1,47 @@
+"""How long things are kept that nobody asks for any more. Each function drops one bounded batch."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import TextClause, text
+
+from matching_server.storage.database import Transaction
+
+_BATCH = 5_000
+
+_NONCES = text(
+    """
+    DELETE FROM used_nonces WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM used_nonces WHERE used_at < clock_timestamp() - interval '660 seconds' LIMIT :batch))
+    """
+)
+_ANSWERS = text(
+    """
+    DELETE FROM idempotent_requests WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM idempotent_requests
+        WHERE created_at < clock_timestamp() - interval '24 hours' LIMIT :batch))
+    """
+)
+_SENT = text(
+    """
+    DELETE FROM notification_outbox WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM notification_outbox
+        WHERE status = 'sent' AND updated_at < clock_timestamp() - :older_than LIMIT :batch))
+    """
+)
+
+
+def forget_requests(tx: Transaction) -> int:
+    """Nonces after 660 s and answers after 24 h."""
+    return _dropped(tx, _NONCES) + _dropped(tx, _ANSWERS)
+
+
+def forget_history(tx: Transaction, older_than: timedelta) -> int:
+    """Notifications that were sent longer ago than that."""
+    return _dropped(tx, _SENT, older_than=older_than)
+
+
+def _dropped(tx: Transaction, statement: TextClause, **params: Any) -> int:
+    return tx.conn.execute(statement, {"batch": _BATCH, **params}).rowcount

@@ -1,0 +1,116 @@
+"""What callers ask of the use cases, checked and in the domain's types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from matching_server.domain.events import EventType
+from matching_server.domain.model import (
+    AvailabilityPreferences,
+    AvailabilityStatus,
+    Decision,
+    Match,
+    MatchCriteria,
+    MatchStatus,
+    Side,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class CreateMatch:
+    """An advisor is wanted for a project. ``expires_in`` of ``None`` is two hours."""
+
+    project_id: UUID
+    criteria: MatchCriteria = MatchCriteria()
+    expires_in: timedelta | None = None
+    fail_if_open: bool = False
+    require_immediate: bool = False
+    allow_previous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedMatch:
+    """The match, and whether it was there before the request."""
+
+    match: Match
+    already_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitDecision:
+    """One side's answer. An ``etag`` binds it to the match as it was read."""
+
+    match_id: UUID
+    side: Side
+    decision: Decision
+    reason: str | None = None
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateAvailability:
+    """What is ``None`` stays as it is; given preferences replace the old ones whole."""
+
+    advisor_id: UUID
+    status: AvailabilityStatus | None = None
+    max_concurrent_projects: int | None = None
+    preferences: AvailabilityPreferences | None = None
+    decline_open_offers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list that is newest first: at most ``size`` rows (1..200) after the ``before`` position."""
+
+    size: int = 50
+    before: tuple[datetime, UUID] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageOf(Generic[T]):
+    """The rows of a page, and where the next one starts (``None``: there is none)."""
+
+    items: tuple[T, ...]
+    next: tuple[datetime, UUID] | None
+
+    @classmethod
+    def cut(cls, rows: Sequence[T], size: int, position: Callable[[T], tuple[datetime, UUID]]) -> PageOf[T]:
+        """The page out of ``rows``, of which one more than ``size`` was asked for."""
+        items = tuple(rows[:size])
+        return cls(items, position(items[-1]) if len(rows) > size else None)
+
+
+@dataclass(frozen=True, slots=True)
+class ListProjectMatches:
+    """A project's matches in any of the statuses; none given means all."""
+
+    project_id: UUID
+    statuses: tuple[MatchStatus, ...] = ()
+    page: Page = Page()
+
+
+@dataclass(frozen=True, slots=True)
+class ListAdvisors:
+    """The directory's active advisors that meet every filter given, compared without regard to case."""
+
+    skill: str | None = None
+    framework: str | None = None
+    available: bool | None = None
+    page: Page = Page()
+
+
+@dataclass(frozen=True, slots=True)
+class WatchProject:
+    """Where a watcher wants to start, and which events they want (none given: all)."""
+
+    project_id: UUID
+    last_event_id: str | None = None
+    from_start: bool = False
+    types: frozenset[EventType] = frozenset()
+    watch_id: str | None = None

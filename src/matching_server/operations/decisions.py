@@ -1,0 +1,63 @@
+"""The two sides' decisions."""
+
+from __future__ import annotations
+
+from matching_server.domain.calls import Call
+from matching_server.domain.errors import EtagMismatch, MatchExpired, MatchNotFound
+from matching_server.domain.model import (
+    ClosedReason,
+    Match,
+    MatchStatus,
+    RecordedDecision,
+    Side,
+)
+from matching_server.operations import access, transitions
+from matching_server.operations.commands import SubmitDecision
+from matching_server.operations.policy import Policy
+from matching_server.operations.runner import Runner
+from matching_server.storage import directory, matches
+from matching_server.storage.database import Transaction
+from matching_server.storage.event_log import lock_project
+
+
+def submit_decision(runner: Runner, call: Call, command: SubmitDecision) -> Match:
+    """Records what one side answers to an offered match; the second approval finalizes it.
+
+    Checked in this order: a repeat of one's own decision, the etag, expiry, the transition.
+
+    Raises:
+        MatchNotFound: no such match, or the caller is not that side of it.
+        EtagMismatch: the match changed since the etag was read.
+        MatchExpired: its time had passed.
+        InvalidTransition: its status does not allow the decision.
+    """
+    return runner.run(_submit, call, command, runner.policy)
+
+
+def _submit(tx: Transaction, call: Call, command: SubmitDecision, policy: Policy) -> Match | MatchExpired:
+    project_id = matches.project_of(tx.conn, command.match_id)
+    if project_id is None:
+        raise MatchNotFound(command.match_id)
+    with lock_project(tx, project_id) as log:
+        match = matches.lock(tx, command.match_id)
+        if log is None or match is None or not _is_side(tx, call, command.side, match):
+            raise MatchNotFound(command.match_id)
+        earlier = match.decision_of(command.side)
+        if earlier is not None and earlier.decision is command.decision:
+            return match
+        if command.etag is not None and command.etag != match.etag:
+            raise EtagMismatch(match.id)
+        if match.overdue:
+            transitions.expire(tx, log, match, ClosedReason.EXPIRED)
+            return MatchExpired(match.id)
+        if match.status is MatchStatus.EXPIRED and match.closed_reason is ClosedReason.EXPIRED:
+            raise MatchExpired(match.id)
+        decision = RecordedDecision(command.decision, command.reason, log.now)
+        return transitions.decide(tx, log, match, command.side, decision, policy, actor=call.caller.user_id)
+
+
+def _is_side(tx: Transaction, call: Call, side: Side, match: Match) -> bool:
+    """Whether the caller is that side of the match: a decision is never made on another's behalf."""
+    if side is Side.ADVISOR:
+        return access.is_advisor_of(call.caller, match)
+    return directory.owner_of(tx.conn, match.project_id) == call.caller.user_id

@@ -1,0 +1,198 @@
+"""Asking for an advisor, and reading what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection
+
+from matching_server.domain import scoring
+from matching_server.domain.calls import Call
+from matching_server.domain.errors import (
+    DuplicateMatchRequest,
+    MatchNotFound,
+    ProjectNotFound,
+    nobody_free,
+)
+from matching_server.domain.model import ClosedReason, Match, MatchStatus
+from matching_server.operations import access, backlog, choosing, transitions
+from matching_server.operations.commands import CreatedMatch, CreateMatch, ListProjectMatches, PageOf
+from matching_server.operations.policy import DEFAULT_EXPIRES_IN, Policy
+from matching_server.operations.runner import Runner
+from matching_server.storage import matches, pool
+from matching_server.storage.database import Transaction
+from matching_server.storage.event_log import ProjectLog, lock_project
+
+
+def create_match(
+    runner: Runner, call: Call, command: CreateMatch, encode: Callable[[CreatedMatch], bytes]
+) -> CreatedMatch | bytes:
+    """Finds the best free advisor for a project and offers them the project.
+
+    The project's unsettled match, if it has one, is the answer instead. Where others wait, or nobody is free,
+    the match is stored as pending and the backlog is served up to it before the answer.
+
+    Returns:
+        The match, or the bytes of the answer that the same request got before.
+
+    Raises:
+        ProjectNotFound: no such project for the caller.
+        DuplicateMatchRequest: there is an unsettled match, and the caller wanted to be told.
+        NoAdvisorsAvailable, AllAdvisorsBusy: nobody is free, and the caller would not wait.
+    """
+    if command.require_immediate:
+        backlog.run_pass(runner)
+    created = runner.run_once(_create, call, encode, command, runner.policy)
+    if isinstance(created, bytes) or created.match.status is not MatchStatus.PENDING:
+        return created
+    backlog.run_pass(runner, until=created.match.id)
+    return runner.run_again(_reread, call, encode, created)
+
+
+def _create(tx: Transaction, call: Call, command: CreateMatch, policy: Policy) -> CreatedMatch:
+    with lock_project(tx, command.project_id) as log:
+        context = pool.project_context(tx.conn, command.project_id, policy.decline_cooldown)
+        if log is None or context is None or not access.may_act_for(call.caller, context.owner_id):
+            raise ProjectNotFound(command.project_id)
+        unsettled = matches.lock_unsettled(tx, command.project_id)
+        if unsettled is not None and unsettled.overdue:
+            transitions.expire(tx, log, unsettled, ClosedReason.EXPIRED)
+            unsettled = None
+        if unsettled is not None:
+            if command.fail_if_open:
+                raise DuplicateMatchRequest(command.project_id, unsettled.id)
+            return CreatedMatch(unsettled, already_open=True)
+        return CreatedMatch(_match_now(tx, log, call, command, context, policy), already_open=False)
+
+
+def _match_now(
+    tx: Transaction,
+    log: ProjectLog,
+    call: Call,
+    command: CreateMatch,
+    context: pool.ProjectContext,
+    policy: Policy,
+) -> Match:
+    new = _new_match(log, call, command)
+    request = choosing.ranking_request(
+        context, command.criteria, allow_previous=command.allow_previous, policy=policy
+    )
+    if context.others_wait and not command.require_immediate:
+        # Who came first is served first: this match takes its place in the queue before anybody is claimed.
+        ranking = scoring.rank(pool.load(tx.conn), request, log.now)
+    else:
+        choice = choosing.choose(tx, request, log.now)
+        if isinstance(choice, choosing.Choice):
+            return transitions.create_matched(
+                tx,
+                log,
+                new,
+                choice.record,
+                policy,
+                auto_accept=choice.auto_accept,
+                actor=call.caller.user_id,
+            )
+        ranking = choice
+    if command.require_immediate:
+        raise nobody_free(ranking.pending_reason)
+    return transitions.create_pending(tx, log, new.waiting(ranking.pending_reason), call.caller.user_id)
+
+
+def _new_match(log: ProjectLog, call: Call, command: CreateMatch) -> Match:
+    expires_in = command.expires_in or DEFAULT_EXPIRES_IN
+    return Match(
+        id=uuid4(),
+        project_id=command.project_id,
+        requested_by=call.caller.user_id,
+        status=MatchStatus.MATCHED,
+        expires_at=log.now + expires_in,
+        expires_in=expires_in,
+        created_at=log.now,
+        updated_at=log.now,
+        version=1,
+        criteria=command.criteria,
+        allow_previous=command.allow_previous,
+    )
+
+
+def _reread(tx: Transaction, call: Call, created: CreatedMatch) -> CreatedMatch:
+    """The match as the backlog pass left it."""
+    match = matches.get(tx.conn, created.match.id)
+    return CreatedMatch(match or created.match, created.already_open)
+
+
+def get_match(runner: Runner, call: Call, match_id: UUID) -> Match:
+    """A match, for its project's owner, its advisor, and who acts for the platform.
+
+    Raises:
+        MatchNotFound: no such match for the caller.
+    """
+
+    def read(conn: Connection, call: Call) -> Match:
+        return access.readable_match(conn, call.caller, matches.get(conn, match_id), match_id)
+
+    match = runner.read(read, call)
+    if match.overdue:
+        expire_if_overdue(runner, match.project_id, match.id)
+        match = runner.read(read, call)
+    return match
+
+
+def list_project_matches(runner: Runner, call: Call, command: ListProjectMatches) -> PageOf[Match]:
+    """A page of a project's matches, newest first.
+
+    Raises:
+        ProjectNotFound: no such project for the caller.
+    """
+
+    def read(conn: Connection, call: Call) -> list[Match]:
+        access.own_project(conn, call.caller, command.project_id)
+        return matches.list_of_project(
+            conn,
+            command.project_id,
+            statuses=command.statuses,
+            before=command.page.before,
+            limit=command.page.size + 1,
+        )
+
+    # An open match may be past its expiry and yet be filtered by its stored status: settle it first.
+    rows = runner.read(read, call)
+    overdue = next((match for match in rows if match.overdue), None)
+    if overdue is not None:
+        expire_if_overdue(runner, overdue.project_id, overdue.id)
+        rows = runner.read(read, call)
+    return PageOf.cut(rows, command.page.size, lambda match: (match.created_at, match.id))
+
+
+def explain_match(runner: Runner, call: Call, match_id: UUID) -> tuple[dict[str, Any], bool]:
+    """The record of how a match got its advisor, and whether its scores come out the same again.
+
+    Raises:
+        MatchNotFound: no such match.
+    """
+
+    def read(conn: Connection, call: Call) -> tuple[Match | None, dict[str, Any] | None]:
+        return matches.get(conn, match_id), matches.scoring_features(conn, match_id)
+
+    match, record = runner.read(read, call)
+    if match is None:
+        raise MatchNotFound(match_id)
+    if record is None:
+        return {}, True
+    return record, scoring.replay(record)
+
+
+def expire_if_overdue(runner: Runner, project_id: UUID, match_id: UUID) -> bool:
+    """Expires a match that is open past its time; whoever meets one does this first."""
+
+    def expire(tx: Transaction) -> bool:
+        with lock_project(tx, project_id) as log:
+            match = matches.lock(tx, match_id)
+            if log is None or match is None or not match.overdue:
+                return False
+            transitions.expire(tx, log, match, ClosedReason.EXPIRED)
+            return True
+
+    return runner.system(expire)

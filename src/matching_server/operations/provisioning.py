@@ -1,0 +1,241 @@
+"""Making the workspace of a finalized match, trying again, and giving up in order."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID, uuid4
+
+from matching_server.domain.events import (
+    ChatMessage,
+    EventType,
+    ProvisioningFailedPayload,
+    WorkspaceReadyPayload,
+)
+from matching_server.domain.lifecycle import rollback_status
+from matching_server.domain.model import (
+    ActorType,
+    ClosedReason,
+    JobStatus,
+    Match,
+    MatchStatus,
+    ProvisioningState,
+    Side,
+)
+from matching_server.domain.provisioning import (
+    FAILURE,
+    WELCOME_TEXT,
+    LeasedJob,
+    LeaseLost,
+    PermanentFault,
+    backoff,
+)
+from matching_server.operations.runner import Runner
+from matching_server.operations.transitions import notification_payload
+from matching_server.storage import availability, directory, matches, outbox, provisioning, workspace
+from matching_server.storage.database import Transaction, fault_text
+from matching_server.storage.event_log import ProjectLog, lock_project
+from matching_server.storage.outbox import NotificationType
+
+
+class AttemptResult(StrEnum):
+    """How an attempt ended."""
+
+    COMPLETED = "completed"
+    RETRIED = "retried"
+    ROLLED_BACK = "rolled_back"
+    LEASE_LOST = "lease_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why an attempt failed. ``told`` is for watchers, ``error`` for operators alone."""
+
+    error: str
+    told: str
+    closed_reason: ClosedReason | None = None
+
+    @property
+    def permanent(self) -> bool:
+        """Whether no further attempt can succeed."""
+        return self.closed_reason is not None
+
+
+def take_jobs(runner: Runner, count: int) -> list[LeasedJob]:
+    """Leases up to ``count`` due jobs to this worker."""
+    return runner.system(lambda tx: provisioning.take(tx, count, runner.policy.provision_lease))
+
+
+def return_expired_leases(runner: Runner) -> int:
+    """Gives back the jobs of workers that died or froze. Returns how many."""
+    return runner.system(lambda tx: provisioning.return_expired(tx, runner.policy.provision_max_attempts))
+
+
+def attempt(runner: Runner, job: LeasedJob) -> AttemptResult:
+    """One attempt at a leased job: done, due again later, or rolled back for good.
+
+    Raises:
+        StorageUnavailable: even the failure could not be written; the lease's end brings the job back.
+    """
+    try:
+        if job.status is JobStatus.ROLLBACK_NEEDED:
+            return _roll_back(runner, job, Fault(job.last_error or "out of attempts", _OUT_OF_ATTEMPTS))
+        runner.system(lambda tx: _provision(tx, job), job.correlation_id)
+    except LeaseLost:
+        return AttemptResult.LEASE_LOST
+    except PermanentFault as fault:
+        return _failed(runner, job, Fault(str(fault), str(fault), fault.closed_reason))
+    except Exception as error:
+        return _failed(runner, job, Fault(fault_text(error), _OUT_OF_ATTEMPTS))
+    return AttemptResult.COMPLETED
+
+
+_OUT_OF_ATTEMPTS = "the workspace could not be set up"
+
+
+def _provision(tx: Transaction, job: LeasedJob) -> None:
+    """The whole workspace in one transaction; run twice, the effect is one."""
+    with lock_project(tx, job.project_id) as log:
+        match = matches.lock(tx, job.match_id)
+        provisioning.hold(tx, job)
+        if log is None or match is None or not _is_queued(match):
+            raise LeaseLost
+        advisor_id = _advisor_of(tx, match)
+        project = directory.get_project(tx.conn, job.project_id)
+        if project is None:
+            raise PermanentFault("the project no longer exists", ClosedReason.PROJECT_GONE)
+        workspace.grant_access(tx, project.id, advisor_id, log.now)
+        workspace.open_session(tx, project.id, advisor_id, project.owner_locale)
+        _welcome(tx, log, match, advisor_id)
+        matches.mark_ready(tx, match)
+        provisioning.complete(tx, job)
+        outbox.enqueue(
+            tx, NotificationType.WORKSPACE_READY, [project.owner_id], notification_payload(match, None)
+        )
+
+
+def _is_queued(match: Match) -> bool:
+    return match.status is MatchStatus.FINALIZED and match.provisioning_state is ProvisioningState.QUEUED
+
+
+def _advisor_of(tx: Transaction, match: Match) -> UUID:
+    assert match.matched_advisor_id is not None
+    active = workspace.advisor_active(tx, match.matched_advisor_id)
+    if active is None:
+        raise PermanentFault("the advisor no longer exists", ClosedReason.ADVISOR_GONE)
+    if not active:
+        raise PermanentFault("the advisor was deactivated", ClosedReason.ADVISOR_DEACTIVATED)
+    return match.matched_advisor_id
+
+
+def _welcome(tx: Transaction, log: ProjectLog, match: Match, advisor_id: UUID) -> None:
+    welcome = ChatMessage(
+        id=uuid4(),
+        project_id=match.project_id,
+        user_id=None,
+        actor_type=ActorType.SYSTEM,
+        message_type="system",
+        mode="plan",
+        text=WELCOME_TEXT,
+        client_msg_id=None,
+        response_data={
+            "event_code": "advisor_joined",
+            "advisor_id": str(advisor_id),
+            "match_id": str(match.id),
+            "timestamp": log.now.isoformat(),
+        },
+        seq=log.next_seq,
+        created_at=log.now,
+    )
+    workspace.add_message(tx, welcome)
+    log.append(EventType.MESSAGE_NEW, welcome)
+    log.append(
+        EventType.WORKSPACE_READY,
+        WorkspaceReadyPayload(match.id, advisor_id, match.project_id, log.now),
+    )
+
+
+def _failed(runner: Runner, job: LeasedJob, fault: Fault) -> AttemptResult:
+    policy = runner.policy
+    if fault.permanent or job.attempt >= policy.provision_max_attempts:
+        return _roll_back(runner, job, fault)
+    delay = backoff(job.attempt, policy.provision_backoff, random.random())
+    try:
+        runner.system(lambda tx: provisioning.retry(tx, job, fault.error, delay), job.correlation_id)
+    except LeaseLost:
+        return AttemptResult.LEASE_LOST
+    return AttemptResult.RETRIED
+
+
+def _roll_back(runner: Runner, job: LeasedJob, fault: Fault) -> AttemptResult:
+    try:
+        runner.system(lambda tx: _undo(tx, job, fault), job.correlation_id)
+    except LeaseLost:
+        return AttemptResult.LEASE_LOST
+    return AttemptResult.ROLLED_BACK
+
+
+def _undo(tx: Transaction, job: LeasedJob, fault: Fault) -> None:
+    """Everything that a failure for good has to leave behind, in one transaction."""
+    with lock_project(tx, job.project_id) as log:
+        match = matches.lock(tx, job.match_id)
+        provisioning.hold(tx, job)
+        if log is None or match is None or not _is_queued(match):
+            raise LeaseLost
+        provisioning.fail(tx, job, fault.error, permanent=fault.permanent)
+        reverted = _reverted(tx, log, match, fault)
+        payload = {
+            "matchId": str(match.id),
+            "projectId": str(match.project_id),
+            "reason": fault.error,
+            "timestamp": log.now.isoformat(),
+        }
+        workspace.log_intervention(
+            tx,
+            FAILURE,
+            match_id=match.id,
+            project_id=match.project_id,
+            reason=fault.error,
+            details={**payload, "attempts": job.attempt, "revertedTo": reverted.status.value},
+        )
+        outbox.enqueue(
+            tx, NotificationType.PROVISIONING_FAILURE, outbox.admins(tx), payload, high_priority=True
+        )
+        log.append(
+            EventType.PROVISIONING_FAILED,
+            ProvisioningFailedPayload(
+                match.id, match.matched_advisor_id, reverted.status, fault.told, job.attempt
+            ),
+        )
+
+
+def _reverted(tx: Transaction, log: ProjectLog, match: Match, fault: Fault) -> Match:
+    """The match as it was before it was finalized; closed where advisor or project are out of reach."""
+    if fault.closed_reason is not None:
+        closed = matches.move(
+            tx,
+            match,
+            MatchStatus.EXPIRED,
+            closed_reason=fault.closed_reason,
+            provisioning_state=ProvisioningState.FAILED,
+        )
+        if match.matched_advisor_id is not None:
+            availability.give_back(tx, match.matched_advisor_id)
+        return closed
+    status = rollback_status(match.previous_status)
+    reverted = matches.move(
+        tx,
+        match,
+        status,
+        provisioning_state=ProvisioningState.FAILED,
+        expires_at=log.now + match.expires_in,
+    )
+    # The side whose decision finalized it has to decide again.
+    for side, kept_at in (
+        (Side.CLIENT, MatchStatus.CLIENT_APPROVED),
+        (Side.ADVISOR, MatchStatus.ADVISOR_ACCEPTED),
+    ):
+        if status is not kept_at and reverted.decision_of(side) is not None:
+            reverted = matches.withdraw_decision(tx, reverted, side)
+    return reverted

@@ -1,0 +1,183 @@
+"""The steps of a match with all that belongs to each: status, capacity, event, notifications, job.
+
+Each function makes one step inside a transaction that holds the project's log, and returns the match as it
+then is. Which steps are legal is ``domain.lifecycle``'s to say.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from matching_server.domain.events import EventType, MatchPayload
+from matching_server.domain.lifecycle import Action, decision_action, next_status
+from matching_server.domain.model import (
+    ClosedReason,
+    Decision,
+    Match,
+    MatchStatus,
+    ProvisioningState,
+    RecordedDecision,
+    Side,
+)
+from matching_server.operations.policy import Policy
+from matching_server.storage import availability, directory, matches, outbox, provisioning
+from matching_server.storage.database import Transaction
+from matching_server.storage.event_log import ProjectLog
+from matching_server.storage.outbox import NotificationType
+
+_DECISION_EVENTS = {
+    Action.CLIENT_APPROVE: (EventType.CLIENT_APPROVED, MatchStatus.CLIENT_APPROVED),
+    Action.ADVISOR_ACCEPT: (EventType.ACCEPTED, MatchStatus.ADVISOR_ACCEPTED),
+    Action.CLIENT_DECLINE: (EventType.MATCH_DECLINED, MatchStatus.CLIENT_DECLINED),
+    Action.ADVISOR_DECLINE: (EventType.MATCH_DECLINED, MatchStatus.ADVISOR_DECLINED),
+}
+"""What watchers are told of a decision: where it finalizes, the finalizing is an event of its own."""
+
+
+def create_pending(tx: Transaction, log: ProjectLog, match: Match, actor: UUID) -> Match:
+    """A new match for which nobody is free."""
+    next_status(None, Action.CREATE_PENDING)
+    created = matches.add(tx, match)
+    reason = match.pending_reason.value if match.pending_reason else None
+    log.append(EventType.MATCH_PENDING, MatchPayload.of(created, created.status, None, reason), user_id=actor)
+    return created
+
+
+def create_matched(
+    tx: Transaction,
+    log: ProjectLog,
+    match: Match,
+    claim: matches.ClaimRecord,
+    policy: Policy,
+    *,
+    auto_accept: bool,
+    actor: UUID,
+) -> Match:
+    """A new match that has its advisor at once."""
+    next_status(None, Action.CREATE_MATCHED)
+    created = matches.add(tx, match, claim=claim)
+    return _offered(tx, log, created, None, policy, auto_accept=auto_accept, actor=actor)
+
+
+def serve_pending(
+    tx: Transaction,
+    log: ProjectLog,
+    match: Match,
+    claim: matches.ClaimRecord,
+    policy: Policy,
+    *,
+    auto_accept: bool,
+) -> Match:
+    """A waiting match gets its advisor; its owner has waited and is told."""
+    next_status(match.status, Action.ADVISOR_FOUND)
+    served = matches.serve(tx, match, claim)
+    _notify_owner(tx, served, NotificationType.ADVISOR_FOUND)
+    return _offered(tx, log, served, match.status, policy, auto_accept=auto_accept, actor=None)
+
+
+def _offered(
+    tx: Transaction,
+    log: ProjectLog,
+    match: Match,
+    previous: MatchStatus | None,
+    policy: Policy,
+    *,
+    auto_accept: bool,
+    actor: UUID | None,
+) -> Match:
+    log.append(EventType.MATCHED, MatchPayload.of(match, MatchStatus.MATCHED, previous), user_id=actor)
+    _notify_advisor(tx, match, NotificationType.MATCH_OFFERED)
+    assert match.matched_advisor_id is not None
+    tx.effects.availability_changed.add(match.matched_advisor_id)
+    if not auto_accept:
+        return match
+    accepted = RecordedDecision(Decision.APPROVED, None, log.now)
+    return decide(tx, log, match, Side.ADVISOR, accepted, policy, actor=match.matched_advisor_id)
+
+
+def decide(
+    tx: Transaction,
+    log: ProjectLog,
+    match: Match,
+    side: Side,
+    decision: RecordedDecision,
+    policy: Policy,
+    *,
+    actor: UUID,
+) -> Match:
+    """Records a side's decision and makes the step that it leads to.
+
+    Raises:
+        InvalidTransition: the match is not in a status in which that side can decide so.
+    """
+    action = decision_action(side, decision.decision)
+    target = next_status(match.status, action)
+    queued = target is MatchStatus.FINALIZED and policy.auto_provision
+    decided = matches.decide(
+        tx, match, side, decision, target, provisioning_state=ProvisioningState.QUEUED if queued else None
+    )
+    event, told_as = _DECISION_EVENTS[action]
+    log.append(event, MatchPayload.of(decided, told_as, match.status, decision.reason), user_id=actor)
+    if side is Side.ADVISOR:
+        accepted = decision.decision is Decision.APPROVED
+        answer = NotificationType.ADVISOR_ACCEPTED if accepted else NotificationType.ADVISOR_DECLINED
+        _notify_owner(tx, decided, answer, reason=decision.reason)
+    elif decision.decision is Decision.DECLINED:
+        _notify_advisor(tx, decided, NotificationType.OFFER_ENDED, reason="client_declined")
+    if target is MatchStatus.FINALIZED:
+        finalized = MatchPayload.of(decided, target, match.status)
+        log.append(EventType.FINALIZED, finalized, user_id=actor)
+    if queued:
+        provisioning.enqueue(tx, decided)
+    if decision.decision is Decision.DECLINED and match.matched_advisor_id is not None:
+        availability.give_back(tx, match.matched_advisor_id)
+    return decided
+
+
+def expire(
+    tx: Transaction, log: ProjectLog, match: Match, why: ClosedReason, *, actor: UUID | None = None
+) -> Match:
+    """Closes an open match, or one whose workspace will never be made; its slot is free again."""
+    if match.status is MatchStatus.FINALIZED:
+        next_status(match.status, Action.RELEASE)
+    else:
+        next_status(match.status, Action.EXPIRE)
+    expired = matches.move(tx, match, MatchStatus.EXPIRED, closed_reason=why)
+    payload = MatchPayload.of(expired, MatchStatus.EXPIRED, match.status, why.value)
+    log.append(EventType.MATCH_EXPIRED, payload, user_id=actor)
+    if match.holds_slot and match.matched_advisor_id is not None:
+        availability.give_back(tx, match.matched_advisor_id)
+        _notify_advisor(tx, expired, NotificationType.OFFER_ENDED, reason=why.value)
+    _notify_owner(tx, expired, NotificationType.MATCH_EXPIRED, reason=why.value)
+    return expired
+
+
+def _notify_advisor(
+    tx: Transaction, match: Match, type_: NotificationType, *, reason: str | None = None
+) -> None:
+    if match.matched_advisor_id is not None:
+        outbox.enqueue(tx, type_, [match.matched_advisor_id], notification_payload(match, reason))
+
+
+def _notify_owner(
+    tx: Transaction, match: Match, type_: NotificationType, *, reason: str | None = None
+) -> None:
+    owner = directory.owner_of(tx.conn, match.project_id)
+    if owner is not None:
+        outbox.enqueue(tx, type_, [owner], notification_payload(match, reason))
+
+
+def notification_payload(match: Match, reason: str | None) -> dict[str, Any]:
+    """What a notification says of a match, in the platform's camel case; what is unknown is left out."""
+    advisor = match.matched_advisor
+    values = {
+        "matchId": str(match.id),
+        "projectId": str(match.project_id),
+        "status": match.status.value,
+        "advisorId": str(match.matched_advisor_id) if match.matched_advisor_id else None,
+        "advisorName": advisor.display_name if advisor else None,
+        "expiresAt": match.expires_at.isoformat(),
+        "reason": reason,
+    }
+    return {key: value for key, value in values.items() if value is not None}

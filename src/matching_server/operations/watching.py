@@ -1,0 +1,121 @@
+"""Who may watch a project's events, and where a watch begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from matching_server.domain.calls import Call
+from matching_server.domain.errors import EventIdUnknown, EventsCompacted, ProjectNotFound
+from matching_server.domain.events import ProjectEvent, decode_event_id, encode_event_id
+from matching_server.domain.model import Caller, Role
+from matching_server.operations import access
+from matching_server.operations.commands import WatchProject
+from matching_server.operations.runner import Runner
+from matching_server.storage import directory, event_log, matches
+from matching_server.storage.database import Database, Transaction
+from matching_server.storage.event_log import LogBounds
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRights:
+    """What a caller may see of a project: everything, or the events of the matches offered to them."""
+
+    everything: bool
+    matches: frozenset[UUID] = frozenset()
+    by_place: bool = False
+    """The right comes from the caller's place in the project, and ends with it."""
+
+    def allow(self, event: ProjectEvent) -> bool:
+        """Whether the caller may see the event."""
+        return self.everything or event.match_id in self.matches
+
+
+@dataclass(frozen=True, slots=True)
+class WatchStart:
+    """A watch sees what comes after number ``seq``."""
+
+    project_id: UUID
+    seq: int
+    event_id: str
+    rights: WatchRights
+
+
+def begin_watch(runner: Runner, call: Call, command: WatchProject) -> WatchStart:
+    """Fixes where a watch begins: whatever commits later has a higher number.
+
+    Raises:
+        ProjectNotFound: no such project for the caller.
+        EventIdInvalid, EventIdUnknown: the id is none, or none of this log.
+        EventsCompacted: events after the id have been pruned.
+    """
+    return runner.run(_begin, call, command)
+
+
+def _begin(tx: Transaction, call: Call, command: WatchProject) -> WatchStart:
+    rights = watch_rights(tx.conn, call.caller, command.project_id)
+    if rights is None:
+        raise ProjectNotFound(command.project_id)
+    epoch = event_log.epoch(tx.conn)
+    seq = _start(epoch, command, event_log.bounds(tx.conn, command.project_id))
+    return WatchStart(command.project_id, seq, encode_event_id(epoch, command.project_id, seq), rights)
+
+
+def _start(epoch: UUID, command: WatchProject, bounds: LogBounds) -> int:
+    if command.last_event_id is None:
+        return bounds.pruned_through if command.from_start else bounds.last_seq
+    seq = decode_event_id(command.last_event_id, epoch, command.project_id)
+    if seq > bounds.last_seq:
+        raise EventIdUnknown
+    if seq < bounds.pruned_through:
+        raise compacted(epoch, command.project_id, bounds)
+    return seq
+
+
+def compacted(epoch: UUID, project_id: UUID, bounds: LogBounds) -> EventsCompacted:
+    """The error that names the oldest place from which nothing is missing."""
+    return EventsCompacted(encode_event_id(epoch, project_id, bounds.pruned_through))
+
+
+def watch_rights(conn: Connection, caller: Caller, project_id: UUID) -> WatchRights | None:
+    """What the caller may see of a project's events now, ``None`` for nothing at all."""
+    owner = directory.owner_of(conn, project_id)
+    if owner is None:
+        return None
+    if caller.acts_for_platform:
+        return WatchRights(everything=True)
+    if access.may_act_for(caller, owner):
+        return WatchRights(everything=True)
+    if Role.ADVISOR not in caller.roles:
+        return None
+    if directory.is_active_advisor(conn, project_id, caller.user_id):
+        return WatchRights(everything=True, by_place=True)
+    offered = matches.offered(conn, project_id, caller.user_id)
+    return WatchRights(everything=False, matches=frozenset(offered), by_place=True) if offered else None
+
+
+class EventSource:
+    """What the streams read of the log."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.epoch = database.read(event_log.epoch)
+
+    def after(self, project_id: UUID, seq: int, limit: int) -> list[ProjectEvent]:
+        """The events after number ``seq``, in order."""
+        return self._database.read(lambda conn: event_log.read_after(conn, project_id, seq, limit))
+
+    def newest(self, project_ids: list[UUID]) -> dict[UUID, int]:
+        """The last number of each project's log."""
+        return self._database.read(lambda conn: event_log.newest(conn, project_ids))
+
+    def rights(self, caller: Caller, project_id: UUID) -> WatchRights | None:
+        """What the caller may see now."""
+        return self._database.read(lambda conn: watch_rights(conn, caller, project_id))
+
+    def compacted(self, project_id: UUID) -> EventsCompacted:
+        """The error for a watch whose next event is gone."""
+        bounds = self._database.read(lambda conn: event_log.bounds(conn, project_id))
+        return compacted(self.epoch, project_id, bounds)

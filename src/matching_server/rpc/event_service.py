@@ -1,0 +1,43 @@
+"""EventService: a project's events, live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from advisor_matching.v1 import event_service_pb2 as pb
+from matching_server.domain.calls import Call
+from matching_server.operations import watching
+from matching_server.operations.commands import WatchProject
+from matching_server.operations.runner import Runner
+from matching_server.operations.watching import WatchStart
+from matching_server.rpc.fields import read
+from matching_server.rpc.inputs import WatchProjectInput
+from matching_server.rpc.stream_context import StreamContext
+
+START_HEADER = "x-sheen-event-id"
+"""Initial metadata of a stream: the id of the place where it starts."""
+
+OpenWatch = Callable[[Call, WatchProject, WatchStart, StreamContext], None]
+"""Hands a stream over to whatever feeds it."""
+
+
+class EventService:
+    """The handlers of EventService.
+
+    Args:
+        runner: gives use cases their transaction.
+        open_watch: takes over a stream whose start is fixed.
+    """
+
+    def __init__(self, runner: Runner, open_watch: OpenWatch) -> None:
+        self._runner = runner
+        self._open_watch = open_watch
+
+    def watch_project_events(
+        self, request: pb.WatchProjectEventsRequest, call: Call, stream: StreamContext
+    ) -> None:
+        """Opens a stream: whatever commits after the client has its initial metadata will come."""
+        command = read(WatchProjectInput, request).command()
+        start = watching.begin_watch(self._runner, call, command)
+        stream.send_initial_metadata(((START_HEADER, start.event_id),))
+        self._open_watch(call, command, start, stream)

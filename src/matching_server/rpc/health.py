@@ -1,0 +1,52 @@
+"""``grpc.health.v1``: the official servicer, for every service of the contract and the server as a whole."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+from grpc_health.v1 import health, health_pb2  # type: ignore[import-untyped]
+
+from matching_server.rpc.access import SERVICES
+from matching_server.rpc.pooled import Pooled
+
+HEALTH_SERVICE: str = health.SERVICE_NAME
+
+_STATUS = health_pb2.HealthCheckResponse
+_HEALTH_THREADS = 2
+
+
+class Health:
+    """What health checks are told. Nothing is serving until ``set_serving`` says so."""
+
+    def __init__(self) -> None:
+        self._servicer = health.HealthServicer(experimental_non_blocking=True)
+        self.set_serving(False)
+
+    def set_serving(self, serving: bool) -> None:
+        """Sets the status of the server and of all its services; watchers are told."""
+        status = _STATUS.SERVING if serving else _STATUS.NOT_SERVING
+        for service in (health.OVERALL_HEALTH, *(service.full_name for service in SERVICES.values())):
+            self._servicer.set(service, status)
+
+    def drain(self) -> None:
+        """Sets everything to NOT_SERVING for good."""
+        self._servicer.enter_graceful_shutdown()
+
+    def generic_handler(self) -> grpc.GenericRpcHandler:
+        """The handlers. They have threads of their own: a server whose threads all wait still answers."""
+        pool = ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="health")
+        request, response = health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
+        return grpc.method_handlers_generic_handler(
+            health.SERVICE_NAME,
+            {
+                "Check": grpc.unary_unary_rpc_method_handler(
+                    Pooled(self._servicer.Check, pool), request.FromString, response.SerializeToString
+                ),
+                "Watch": grpc.unary_stream_rpc_method_handler(
+                    Pooled(self._servicer.Watch, pool, non_blocking=True),
+                    request.FromString,
+                    response.SerializeToString,
+                ),
+            },
+        )

@@ -1,0 +1,43 @@
+"""MatchService: asking for an advisor, and looking at what was found."""
+
+from __future__ import annotations
+
+from advisor_matching.v1 import match_service_pb2 as pb
+from matching_server.domain.calls import Call
+from matching_server.operations import matching
+from matching_server.operations.commands import CreatedMatch
+from matching_server.operations.runner import Runner
+from matching_server.rpc import convert
+from matching_server.rpc.fields import read
+from matching_server.rpc.inputs import CreateMatchInput, ListProjectMatchesInput, MatchIdInput
+
+
+class MatchService:
+    """The handlers of MatchService."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def create_match(self, request: pb.CreateMatchRequest, call: Call) -> pb.CreateMatchResponse | bytes:
+        """Finds an advisor; a repeat of a remembered request gets the very bytes of the first answer."""
+        command = read(CreateMatchInput, request).command()
+        created = matching.create_match(self._runner, call, command, _encode)
+        return created if isinstance(created, bytes) else convert.created_match_message(created)
+
+    def get_match(self, request: pb.GetMatchRequest, call: Call) -> pb.GetMatchResponse:
+        """Returns a match."""
+        match_id = read(MatchIdInput, request).match_id
+        match = matching.get_match(self._runner, call, match_id)
+        return pb.GetMatchResponse(match=convert.match_message(match))
+
+    def list_project_matches(
+        self, request: pb.ListProjectMatchesRequest, call: Call
+    ) -> pb.ListProjectMatchesResponse:
+        """Lists the matches of a project."""
+        command = read(ListProjectMatchesInput, request).command()
+        page = matching.list_project_matches(self._runner, call, command)
+        return convert.match_page_message(page)
+
+
+def _encode(created: CreatedMatch) -> bytes:
+    return convert.created_match_message(created).SerializeToString()

@@ -1,0 +1,189 @@
+"""What every call goes through: bytes, authentication, roles, parsing, the handler, bytes or a rich status.
+
+A handler takes a parsed request and the verified call, and returns the response or raises a domain error; it
+never sees a header, a status or gRPC's context. This is the one place where errors become statuses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+from uuid import UUID, uuid4
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError, Message
+
+from matching_server.domain.calls import Call, RequestKey
+from matching_server.domain.errors import (
+    InvalidArgument,
+    MalformedRequest,
+    PermissionDenied,
+    Reason,
+)
+from matching_server.domain.model import Caller
+from matching_server.rpc import errors
+from matching_server.rpc.access import Method
+from matching_server.rpc.auth import authenticate
+from matching_server.rpc.fields import parse_id
+from matching_server.rpc.keys import KeyRing
+from matching_server.rpc.stream_context import CORRELATION_HEADER, SendResponse, StreamContext
+
+Handler = Callable[[Any, Call], Message | bytes]
+"""Answers a parsed request with a response message, or with the bytes of one that was given before."""
+StreamHandler = Callable[[Any, Call, StreamContext], None]
+"""Takes a stream over and returns; whoever has something to say uses the context from then on."""
+UnaryBehaviour = Callable[[bytes, grpc.ServicerContext], bytes]
+
+ANONYMOUS = Caller(user_id=UUID(int=0), email="", roles=frozenset())
+"""The caller of a method that needs no signature."""
+
+_CORRELATION_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+_log = structlog.get_logger(__name__)
+
+
+class Exchange:
+    """One call on its way: what the log line about it needs."""
+
+    __slots__ = ("caller", "correlation_id", "method", "started")
+
+    def __init__(self, method: Method, context: grpc.ServicerContext) -> None:
+        self.started = time.perf_counter()
+        self.method = method
+        self.caller: Caller | None = None
+        self.correlation_id = correlation_id(context)
+        # gRPC runs each call in a context of its own, so nothing has to be unbound.
+        structlog.contextvars.bind_contextvars(correlation_id=self.correlation_id)
+
+    def log(self, code: grpc.StatusCode, reason: Reason | None) -> None:
+        """Writes the one line about the call; a stream's comes at its end."""
+        _log.info(
+            "call",
+            method=self.method.path,
+            caller=str(self.caller.user_id) if self.caller else None,
+            code=code.name,
+            reason=reason.value if reason else None,
+            duration_ms=round((time.perf_counter() - self.started) * 1000, 2),
+            correlation_id=self.correlation_id,
+        )
+
+
+class Pipeline:
+    """Makes gRPC behaviours out of handlers.
+
+    Args:
+        keys: the keys that callers sign with.
+        clock: the time, in Unix seconds.
+    """
+
+    def __init__(self, keys: KeyRing, clock: Callable[[], float] = time.time) -> None:
+        self._keys = keys
+        self._clock = clock
+
+    def unary(self, method: Method, handler: Handler) -> UnaryBehaviour:
+        """The behaviour of a method with one response."""
+
+        def behaviour(body: bytes, context: grpc.ServicerContext) -> bytes:
+            exchange = Exchange(method, context)
+            try:
+                request, call = self.admit(exchange, body, context)
+                response = handler(request, call)
+                answer = response if isinstance(response, bytes) else response.SerializeToString()
+            except Exception as error:
+                _abort(exchange, error, context)
+            exchange.log(grpc.StatusCode.OK, None)
+            context.send_initial_metadata(((CORRELATION_HEADER, exchange.correlation_id),))
+            return answer
+
+        return behaviour
+
+    def stream(self, method: Method, handler: StreamHandler) -> StreamBehaviour:
+        """The behaviour of a method with a stream of responses, which are sent from callbacks."""
+        return StreamBehaviour(self, method, handler)
+
+    def admit(self, exchange: Exchange, body: bytes, context: grpc.ServicerContext) -> tuple[Message, Call]:
+        """Verifies who calls, that they may, and that the bytes are a request."""
+        method = exchange.method
+        if method.roles is None:
+            exchange.caller, nonce, expires = ANONYMOUS, None, 0.0
+        else:
+            verified = authenticate(
+                context.invocation_metadata(),
+                method.path,
+                body,
+                keys=self._keys,
+                now=self._clock(),
+                needs_nonce=method.needs_nonce,
+            )
+            exchange.caller, nonce, expires = verified.caller, verified.nonce, verified.claims_expire_at
+            if method.roles.isdisjoint(exchange.caller.roles):
+                raise PermissionDenied(f"none of the caller's roles may call {method.name}")
+        request = _parse(method, body)
+        key = _request_key(method, request) if method.has_request_id else None
+        return request, Call(exchange.caller, exchange.correlation_id, nonce, key, expires)
+
+
+class StreamBehaviour:
+    """A behaviour that returns at once. gRPC runs it on its thread pool, once the request is there."""
+
+    experimental_non_blocking = True
+    """Tells gRPC to pass its callback instead of asking for an iterator."""
+
+    def __init__(self, pipeline: Pipeline, method: Method, handler: StreamHandler) -> None:
+        self._pipeline = pipeline
+        self._method = method
+        self._handler = handler
+
+    def __call__(
+        self, body: bytes, context: grpc.ServicerContext, send_response_callback: SendResponse
+    ) -> None:
+        """Opens the stream, or ends it with a status."""
+        exchange = Exchange(self._method, context)
+        stream = StreamContext(
+            context, send_response_callback, correlation_id=exchange.correlation_id, finished=exchange.log
+        )
+        try:
+            request, call = self._pipeline.admit(exchange, body, context)
+            self._handler(request, call, stream)
+        except Exception as error:
+            stream.fail(error)
+
+
+def correlation_id(context: grpc.ServicerContext) -> str:
+    """The caller's id for the call where it is a proper one, else a new one."""
+    given = [value for name, value in context.invocation_metadata() or () if name == CORRELATION_HEADER]
+    if len(given) == 1 and isinstance(given[0], str) and _CORRELATION_ID.fullmatch(given[0]):
+        return given[0]
+    return uuid4().hex
+
+
+def _abort(exchange: Exchange, error: Exception, context: grpc.ServicerContext) -> NoReturn:
+    refusal = errors.refusal(error, exchange.correlation_id)
+    exchange.log(refusal.code, refusal.reason)
+    context.send_initial_metadata(((CORRELATION_HEADER, exchange.correlation_id),))
+    context.set_trailing_metadata(refusal.trailing_metadata)
+    context.abort(refusal.code, refusal.message)
+
+
+def _parse(method: Method, body: bytes) -> Message:
+    try:
+        return method.request_type.FromString(body)
+    except DecodeError:
+        raise MalformedRequest(f"the bytes are not a {method.request_type.DESCRIPTOR.name}") from None
+
+
+def _request_key(method: Method, request: Message) -> RequestKey | None:
+    """By what a repeat of the request is recognized: the message, not its bytes, which can differ."""
+    value: str = request.request_id  # type: ignore[attr-defined]
+    if not value:
+        return None
+    try:
+        request_id = parse_id(value)
+    except ValueError as error:
+        raise InvalidArgument.of("request_id", str(error)) from None
+    body_hash = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
+    return RequestKey(request_id, method.path, body_hash)

@@ -1,0 +1,370 @@
+"""The hub: every open stream of this server, moved along the log of its project.
+
+For each watched project the hub keeps how far its log has been shown. An event that is the next number goes
+to all live streams at once; after a gap, or for a stream that starts further back, the log is read. So it
+does not matter whether an event is heard of from this server's own commits, from another server over Redis,
+twice, late, or by looking.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+
+from matching_server.domain.errors import (
+    AuthenticationFault,
+    DomainError,
+    Draining,
+    ProjectNotFound,
+    Unauthenticated,
+)
+from matching_server.domain.events import ProjectEvent, encode_event_id
+from matching_server.operations.watching import EventSource
+from matching_server.streams.senders import Senders
+from matching_server.streams.watch import CATCH_UP_LIMIT, State, Watch
+
+_PAGE = 200
+_SENDERS = 4
+_READERS = 2
+_TICK_SECONDS = 0.1
+_LOOK_SECONDS = 2.0
+"""How long an event can stay unseen where no hint of it arrives."""
+_RIGHTS_SECONDS = 30.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Subscriptions(Protocol):
+    """Hints from other servers, asked for only where somebody watches."""
+
+    def add(self, project_id: UUID) -> None:
+        """Somebody watches the project."""
+
+    def remove(self, project_id: UUID) -> None:
+        """Nobody does any more."""
+
+
+@dataclass(slots=True)
+class _Tail:
+    """How far one project's log has been shown, and to whom."""
+
+    seq: int
+    live: set[Watch] = field(default_factory=set)
+    all: set[Watch] = field(default_factory=set)
+    reading: bool = False
+    read_again: bool = False
+    """Something was heard of after the reading that is under way may have looked."""
+
+
+class Hub:
+    """Feeds the streams.
+
+    Args:
+        source: the log, and who may see it.
+        render: an event as the bytes of its message; called once for each event that anybody gets.
+        render_heartbeat: a heartbeat for a project, with the id to resume from.
+        subscriptions: where hints from other servers are asked for.
+        heartbeat_seconds: silence after which a heartbeat is sent.
+    """
+
+    def __init__(
+        self,
+        source: EventSource,
+        *,
+        render: Callable[[ProjectEvent], bytes],
+        render_heartbeat: Callable[[UUID, str], bytes],
+        subscriptions: Subscriptions,
+        heartbeat_seconds: float,
+    ) -> None:
+        self._source = source
+        self._render = render
+        self._render_heartbeat = render_heartbeat
+        self._subscriptions = subscriptions
+        self._heartbeat_seconds = heartbeat_seconds
+        self._lock = threading.Lock()
+        self._tails: dict[UUID, _Tail] = {}
+        self._senders = Senders(_SENDERS, drained=self._drained)
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="event-reader")
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._keep, name="stream-keeper", daemon=True),
+            threading.Thread(target=self._look, name="event-poller", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Starts the threads."""
+        self._senders.start()
+        for thread in self._threads:
+            thread.start()
+
+    def drain(self, timeout: float) -> None:
+        """Tells every stream that this server is going away, and waits until they have been told."""
+        deadline = time.monotonic() + timeout
+        for watch in self._watches():
+            self._finish(watch, Draining())
+        while self._watches() and time.monotonic() < deadline:
+            self._stopping.wait(0.01)
+
+    def stop(self) -> None:
+        """Ends the threads."""
+        self._stopping.set()
+        self._readers.shutdown(cancel_futures=True)
+        for thread in self._threads:
+            thread.join(timeout=5)
+        self._senders.stop()
+
+    @property
+    def alive(self) -> bool:
+        """Whether every thread that should run does."""
+        return all(thread.is_alive() for thread in self._threads)
+
+    @property
+    def open_streams(self) -> int:
+        """Streams that are open on this server."""
+        return len(self._watches())
+
+    def open(self, watch: Watch) -> None:
+        """Takes a stream in; it gets every event after its position."""
+        with self._lock:
+            tail = self._tails.get(watch.project_id)
+            if tail is None:
+                tail = self._tails[watch.project_id] = _Tail(seq=watch.position)
+                self._subscriptions.add(watch.project_id)
+            tail.all.add(watch)
+            # Even one that starts at the end reads once: what committed before it was known here is there.
+            self._start_catch_up(watch)
+
+    def close(self, watch: Watch) -> None:
+        """Lets a stream go that has ended, whoever ended it. Does no I/O: it is called on gRPC's thread."""
+        with self._lock:
+            watch.state = State.ENDED
+            if not self._stopping.is_set():
+                self._readers.submit(watch.sink.gone)
+            tail = self._tails.get(watch.project_id)
+            if tail is None:
+                return
+            tail.all.discard(watch)
+            tail.live.discard(watch)
+            if not tail.all:
+                del self._tails[watch.project_id]
+                self._subscriptions.remove(watch.project_id)
+
+    def deliver(self, events: Iterable[ProjectEvent]) -> None:
+        """Shows committed events to their watchers; where nobody watches this costs a look-up."""
+        for event in events:
+            if event.project_id in self._tails:
+                with self._lock:
+                    self._advance(event)
+
+    def look_at(self, project_id: UUID) -> None:
+        """Reads a project's log from where it has been shown: something may have been missed."""
+        with self._lock:
+            tail = self._tails.get(project_id)
+            if tail is not None:
+                self._read_tail(project_id, tail)
+
+    # Under the lock.
+
+    def _advance(self, event: ProjectEvent, rendered: Callable[[], bytes] | None = None) -> None:
+        tail = self._tails.get(event.project_id)
+        if tail is None or event.seq <= tail.seq:
+            return
+        if event.seq > tail.seq + 1:
+            self._read_tail(event.project_id, tail)
+            return
+        tail.seq = event.seq
+        rendered = rendered or _Once(partial(self._render, event))
+        for watch in list(tail.live):
+            self._pass(tail, watch, event, rendered)
+
+    def _pass(self, tail: _Tail, watch: Watch, event: ProjectEvent, rendered: Callable[[], bytes]) -> bool:
+        goes_on = watch.accept(event, rendered)
+        if not goes_on and watch.state is State.LIVE:
+            tail.live.discard(watch)
+            watch.state = State.CATCHING_UP
+            self._start_catch_up(watch)
+        self._senders.schedule(watch)
+        return goes_on
+
+    def _join(self, tail: _Tail, watch: Watch) -> bool:
+        """A stream that has reached what has been shown goes on live."""
+        if watch.recheck_rights or watch.position < tail.seq:
+            return False
+        watch.state = State.LIVE
+        tail.live.add(watch)
+        return True
+
+    def _start_catch_up(self, watch: Watch) -> None:
+        if not watch.reading and not self._stopping.is_set():
+            watch.reading = True
+            self._readers.submit(self._catch_up, watch)
+
+    def _read_tail(self, project_id: UUID, tail: _Tail) -> None:
+        tail.read_again = tail.reading
+        if not tail.reading and not self._stopping.is_set():
+            tail.reading = True
+            self._readers.submit(self._fill_gap, project_id, tail)
+
+    # On the readers' threads.
+
+    def _fill_gap(self, project_id: UUID, tail: _Tail) -> None:
+        """Shows what the log holds beyond what has been shown."""
+        try:
+            more = True
+            while more:
+                shown = tail.seq
+                events = self._source.after(project_id, shown, _PAGE)
+                if events and events[0].seq != shown + 1:
+                    self._end_all(project_id, self._source.compacted(project_id))
+                    break
+                self.deliver(events)
+                with self._lock:
+                    more = len(events) == _PAGE or tail.read_again
+                    tail.reading, tail.read_again = more, False
+        except Exception as error:
+            # The poller looks again.
+            _log.warning("event_read_failed", project_id=str(project_id), error=type(error).__name__)
+            with self._lock:
+                tail.reading = tail.read_again = False
+
+    def _catch_up(self, watch: Watch) -> None:
+        """Moves a stream that is behind along the log until it can go on live."""
+        try:
+            while self._move_on(watch):
+                pass
+        except Exception as error:
+            _log.warning("catch_up_failed", project_id=str(watch.project_id), error=type(error).__name__)
+            watch.sink.cancel()
+            return
+        with self._lock:
+            watch.reading = False
+            if self._can_read_on(watch):
+                self._start_catch_up(watch)
+
+    def _move_on(self, watch: Watch) -> bool:
+        """One page further; returns whether there may be another one to read at once."""
+        if not self._can_read_on(watch) or (watch.recheck_rights and not self._renew_rights(watch)):
+            return False
+        events = self._source.after(watch.project_id, watch.position, _PAGE)
+        if events and events[0].seq != watch.position + 1:
+            self._finish(watch, self._source.compacted(watch.project_id))
+            return False
+        with self._lock:
+            tail = self._tails.get(watch.project_id)
+            if tail is None or watch.state is not State.CATCHING_UP:
+                return False
+            for event in events:
+                rendered = _Once(partial(self._render, event))
+                self._advance(event, rendered)
+                if not self._pass(tail, watch, event, rendered):
+                    return True
+            return len(events) == _PAGE or not self._join(tail, watch)
+
+    def _can_read_on(self, watch: Watch) -> bool:
+        """Behind, and with room in its queue: else its sender calls when the reader has read."""
+        return watch.state is State.CATCHING_UP and not watch.finishing and watch.waiting <= CATCH_UP_LIMIT
+
+    def _renew_rights(self, watch: Watch) -> bool:
+        rights = self._source.rights(watch.caller, watch.project_id)
+        with self._lock:
+            watch.recheck_rights = False
+            if rights is not None:
+                watch.rights = rights
+        if rights is None:
+            self._finish(watch, ProjectNotFound(watch.project_id))
+        return rights is not None
+
+    # On the hub's own threads.
+
+    def _look(self) -> None:
+        """Finds what no hint told of."""
+        while not self._stopping.wait(_LOOK_SECONDS):
+            try:
+                with self._lock:
+                    shown = {project_id: tail.seq for project_id, tail in self._tails.items()}
+                if not shown:
+                    continue
+                for project_id, seq in self._source.newest(list(shown)).items():
+                    if seq > shown[project_id]:
+                        self.look_at(project_id)
+            except Exception as error:
+                _log.warning("event_poll_failed", error=type(error).__name__)
+
+    def _keep(self) -> None:
+        """Heartbeats, claims and rights that end, and senders that block."""
+        ticks = 0
+        while not self._stopping.wait(_TICK_SECONDS):
+            ticks += 1
+            try:
+                self._senders.check()
+                if ticks % 10 == 0:
+                    self._keep_watches(look_up_rights=ticks % int(_RIGHTS_SECONDS / _TICK_SECONDS) == 0)
+            except Exception:
+                _log.exception("stream_keeper_failed")
+
+    def _keep_watches(self, *, look_up_rights: bool) -> None:
+        now, wall = time.monotonic(), time.time()
+        for watch in self._watches():
+            if wall >= watch.claims_expire_at:
+                self._finish(
+                    watch, Unauthenticated(AuthenticationFault.CLAIMS_EXPIRED, "the claims have expired")
+                )
+            elif now - watch.last_sent >= self._heartbeat_seconds and not watch.waiting:
+                newest = encode_event_id(self._source.epoch, watch.project_id, watch.position)
+                watch.push(self._render_heartbeat(watch.project_id, newest))
+                self._senders.schedule(watch)
+            if look_up_rights and not watch.caller.acts_for_platform:
+                self._recheck(watch)
+
+    def _recheck(self, watch: Watch) -> None:
+        """Takes a stream out of the live ones until its rights have been looked up again."""
+        with self._lock:
+            tail = self._tails.get(watch.project_id)
+            if tail is None or watch.state is not State.LIVE:
+                return
+            tail.live.discard(watch)
+            watch.state = State.CATCHING_UP
+            watch.recheck_rights = True
+            self._start_catch_up(watch)
+
+    def _drained(self, watch: Watch) -> None:
+        """A sender has carried what a stream had queued; history that waited for that goes on."""
+        if self._can_read_on(watch):
+            with self._lock:
+                self._start_catch_up(watch)
+
+    def _finish(self, watch: Watch, error: DomainError) -> None:
+        watch.finish(error)
+        self._senders.schedule(watch)
+
+    def _end_all(self, project_id: UUID, error: DomainError) -> None:
+        for watch in self._watches(project_id):
+            self._finish(watch, error)
+
+    def _watches(self, project_id: UUID | None = None) -> list[Watch]:
+        with self._lock:
+            tails = self._tails if project_id is None else {project_id: self._tails.get(project_id)}
+            return [watch for tail in tails.values() if tail is not None for watch in tail.all]
+
+
+class _Once:
+    """A value that is computed when first asked for, and then kept."""
+
+    __slots__ = ("_compute", "_value")
+
+    def __init__(self, compute: Callable[[], bytes]) -> None:
+        self._compute = compute
+        self._value: bytes | None = None
+
+    def __call__(self) -> bytes:
+        if self._value is None:
+            self._value = self._compute()
+        return self._value

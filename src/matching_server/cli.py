@@ -1,0 +1,304 @@
+"""The command `matching-server`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from matching_server import config, logs
+from matching_server.config import Settings, SettingsError
+
+USAGE_ERROR = 2
+DEFAULT_DATA_DIR = Path(".matching")
+
+app = typer.Typer(
+    help="Runs the advisor matching service.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+class CannotRun(Exception):
+    """What the user has to put right, in one line."""
+
+
+@app.callback()
+def _group() -> None:
+    """Runs the advisor matching service. Settings come from MATCHING_… variables; options take precedence."""
+
+
+@app.command()
+def serve(
+    listen: Annotated[str | None, typer.Option(help="host:port; port 0 takes a free one.")] = None,
+    embedded: Annotated[
+        bool, typer.Option("--embedded", help="Bring Postgres and Redis along, in the data directory.")
+    ] = False,
+    data_dir: Annotated[Path, typer.Option(help="Where --embedded keeps its data.")] = DEFAULT_DATA_DIR,
+    no_workers: Annotated[
+        bool, typer.Option("--no-workers", help="Answer calls only; the background work runs elsewhere.")
+    ] = False,
+    connection_file: Annotated[
+        Path | None,
+        typer.Option(help="Write how to connect to this file while serving; --embedded always does."),
+    ] = None,
+    sample: Annotated[
+        Path | None, typer.Option(help="With --embedded: load this directory file, and print a first call.")
+    ] = None,
+) -> None:
+    """Serves until SIGTERM or SIGINT, then drains."""
+    if embedded:
+        with _embedded_settings(data_dir, listen) as settings:
+            _serve(settings, data_dir / "connection.json", workers=not no_workers, sample=sample)
+    else:
+        settings = config.load(listen=listen)
+        _serve(settings, connection_file, workers=not no_workers, sample=None)
+
+
+@app.command()
+def migrate() -> None:
+    """Brings the database of MATCHING_DATABASE_URL to the newest schema."""
+    from matching_server.storage import migrate as migrations
+
+    url = _required(config.load().database_url, "MATCHING_DATABASE_URL")
+    _migrate(url)
+    typer.echo(f"schema at revision {migrations.current_revision(url)}")
+
+
+@app.command()
+def seed(
+    file: Annotated[Path, typer.Argument(help="A JSON file such as examples/directory.json.")],
+) -> None:
+    """Loads projects and advisors from a file into the database of MATCHING_DATABASE_URL."""
+    url = _required(config.load().database_url, "MATCHING_DATABASE_URL")
+    _seed(url, file)
+
+
+def _serve(settings: Settings, connection_file: Path | None, *, workers: bool, sample: Path | None) -> None:
+    from matching_server.app import Application
+    from matching_server.domain.errors import StorageUnavailable
+    from matching_server.rpc.keys import KeyRing, read_keys
+    from matching_server.rpc.server import CannotListen
+    from matching_server.storage.migrate import is_current
+
+    logs.configure(settings.log_format, settings.log_level)
+    database_url = _required(settings.database_url, "MATCHING_DATABASE_URL")
+    _required(settings.redis_url, "MATCHING_REDIS_URL")
+    if settings.hmac_keys_file is None:
+        raise CannotRun("MATCHING_HMAC_KEYS_FILE is not set")
+    first, *others = read_keys(settings.hmac_keys_file)
+    keys = KeyRing((first, *others))
+    with _database_errors():
+        current = is_current(database_url)
+    if not current:
+        raise CannotRun("the database's schema is not current: run 'matching-server migrate'")
+    stop = _stop_signal()
+    try:
+        application = Application(settings, keys, workers=workers)
+        address = application.start()
+    except CannotListen as error:
+        raise CannotRun(str(error)) from None
+    except StorageUnavailable:
+        raise CannotRun("the database of MATCHING_DATABASE_URL does not answer") from None
+    try:
+        with _connection_file(connection_file, settings, first.id, first.secret, address):
+            if sample is not None:
+                _seed(database_url, sample, unless_filled=True)
+                _print_first_call(sample, address, connection_file)
+            stop.wait()
+    finally:
+        application.stop()
+
+
+def _stop_signal() -> threading.Event:
+    """Set by SIGTERM and SIGINT. A second signal while draining ends the process at once."""
+    stop = threading.Event()
+
+    def on_signal(number: int, _: object) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    return stop
+
+
+@contextmanager
+def _embedded_settings(data_dir: Path, listen: str | None) -> Iterator[Settings]:
+    """Postgres and Redis while the block runs, migrated, with a key of their own."""
+    try:
+        from matching_server.embedded import EmbeddedError, EmbeddedServices
+    except ModuleNotFoundError as error:
+        raise CannotRun(f"--embedded needs {error.name}: pip install 'advisor-matching[embedded]'") from None
+    config.load(listen=listen)  # A bad setting stops the start before anything has begun.
+    os.environ.setdefault("ADVISOR_AUTO_PROVISION", "true")
+    os.environ.setdefault("MATCHING_LOG_FORMAT", "console")
+    services = EmbeddedServices(data_dir)
+    try:
+        services.start()
+    except EmbeddedError as error:
+        raise CannotRun(str(error)) from None
+    try:
+        _migrate(services.database_url)
+        yield config.load(
+            listen=listen,
+            database_url=services.database_url,
+            redis_url=services.redis_url,
+            hmac_keys_file=_embedded_keys_file(data_dir),
+        )
+    finally:
+        services.stop()
+
+
+def _embedded_keys_file(data_dir: Path) -> Path:
+    """One key, made at the first start, good for unsigned bodies: the file is as private as the data."""
+    from matching_server.rpc.keys import new_key
+
+    path = data_dir / "keys.json"
+    if not path.exists():
+        key = new_key("embedded", allow_unsigned_body=True)
+        _write_private(path, {"keys": [key.as_json()]})
+    return path
+
+
+@contextmanager
+def _connection_file(
+    path: Path | None, settings: Settings, key_id: str, secret: str, address: str
+) -> Iterator[None]:
+    """Tells clients on this machine how to connect, for as long as the block runs."""
+    if path is None:
+        yield
+        return
+    assert settings.database_url is not None
+    assert settings.redis_url is not None
+    _write_private(
+        path,
+        {
+            "address": address,
+            "key_id": key_id,
+            "secret": secret,
+            "database_url": settings.database_url.get_secret_value(),
+            "redis_url": settings.redis_url.get_secret_value(),
+        },
+    )
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _write_private(path: Path, content: dict[str, object]) -> None:
+    """Whole or not at all, and for nobody else to read at any moment."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(content, file, indent=2)
+    temporary.replace(path)
+
+
+@contextmanager
+def _database_errors() -> Iterator[None]:
+    from sqlalchemy.exc import ArgumentError, OperationalError
+
+    try:
+        yield
+    except ArgumentError:
+        raise CannotRun("MATCHING_DATABASE_URL is not a database URL") from None
+    except OperationalError as error:
+        reason = str(error.orig).strip().partition("\n")[0]
+        raise CannotRun(f"the database of MATCHING_DATABASE_URL cannot be used: {reason}") from None
+
+
+def _migrate(url: str) -> None:
+    from matching_server.storage import migrate as migrations
+
+    with _database_errors():
+        migrations.migrate(url)
+
+
+def _seed(url: str, file: Path, *, unless_filled: bool = False) -> None:
+    from rich.console import Console
+    from rich.progress import track
+
+    from matching_server.seeding import SeedError, is_empty, load_directory, read_directory
+    from matching_server.storage.database import Database
+
+    console = Console(stderr=True)
+    try:
+        directory = read_directory(file)
+    except SeedError as error:
+        raise CannotRun(str(error)) from None
+    with _database_errors():
+        database = Database(url, pool_size=1, application_name="matching-seed")
+        try:
+            if unless_filled and not is_empty(database):
+                return
+            steps = load_directory(database, directory)
+            for _ in track(steps, "Loading the directory", total=directory.size, console=console):
+                pass
+        finally:
+            database.close()
+
+
+def _print_first_call(sample: Path, address: str, connection_file: Path | None) -> None:
+    """A call to paste: the headers are signed anew each time the line runs."""
+    from matching_server.seeding import read_directory
+
+    project = read_directory(sample).projects[0]
+    binaries = Path(sys.executable).parent
+    here = Path.cwd()
+    buf, matching = (_shortest(binaries / name, here) for name in ("buf", "matching"))
+    typer.echo(
+        f"\nServing on {address}. Ask for an advisor for the sample project “{project.name}”, in another shell:\n\n"
+        f"  {buf} curl --schema protos --protocol grpc --http2-prior-knowledge"
+        f" $({matching} sign MatchService/CreateMatch --user-id {project.owner_id} --roles client"
+        f" --connection-file {connection_file})"
+        f' -d \'{{"project_id": "{project.id}"}}\''
+        f" http://{address}/advisor_matching.v1.MatchService/CreateMatch\n\n"
+        "Ctrl-C ends.\n"
+    )
+
+
+def _shortest(path: Path, here: Path) -> Path:
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _required(value: object, name: str) -> str:
+    if value is None:
+        raise CannotRun(f"{name} is not set")
+    secret = getattr(value, "get_secret_value", None)
+    return str(secret() if secret else value)
+
+
+def main() -> None:
+    """Runs the command. What the user can put right is one line on stderr and a non-zero status."""
+    try:
+        code = app(standalone_mode=False)
+    except (CannotRun, SettingsError, ValueError) as error:
+        code = _complain(str(error))
+    except Exception as error:
+        describe = getattr(error, "format_message", None)
+        if describe is None:
+            raise
+        code = _complain(describe())
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str) -> int:
+    typer.echo(f"matching-server: {message}", err=True)
+    return USAGE_ERROR
+
+
+if __name__ == "__main__":
+    main()

@@ -13,7 +13,7 @@ from matching_server.domain.model import Advisor, Caller, ClosedReason, Project
 from matching_server.operations import access, transitions
 from matching_server.operations.commands import ListAdvisors, PageOf
 from matching_server.operations.runner import Runner
-from matching_server.storage import availability, directory, matches
+from matching_server.storage import availability, directory, matches, workspace
 from matching_server.storage.database import Transaction
 from matching_server.storage.event_log import lock_project
 
@@ -66,15 +66,20 @@ def deactivate_advisor(runner: Runner, call: Call, advisor_id: UUID, reason: str
     Raises:
         AdvisorNotFound: no such advisor.
     """
-    deactivated = runner.run(_deactivate, call, advisor_id)
+    deactivated = runner.run(_deactivate, call, advisor_id, reason)
     _close_offers(runner, call, advisor_id)
     return deactivated
 
 
-def _deactivate(tx: Transaction, call: Call, advisor_id: UUID) -> Advisor:
-    if availability.lock(tx, advisor_id) is None:
+def _deactivate(tx: Transaction, call: Call, advisor_id: UUID, reason: str | None) -> Advisor:
+    current = availability.lock(tx, advisor_id)
+    if current is None:
         raise AdvisorNotFound(advisor_id)
-    directory.deactivate_advisor(tx, advisor_id)
+    if current.advisor_active:
+        directory.deactivate_advisor(tx, advisor_id)
+        workspace.log_intervention(
+            tx, "advisor_deactivated", reason=reason, details={"advisorId": str(advisor_id)}
+        )
     advisor = directory.get_advisor(tx.conn, advisor_id)
     assert advisor is not None
     return advisor
@@ -90,8 +95,10 @@ def _close_offers(runner: Runner, call: Call, advisor_id: UUID) -> None:
 def _close_offer(tx: Transaction, call: Call, project_id: UUID, match_id: UUID) -> None:
     with lock_project(tx, project_id) as log:
         match = matches.lock(tx, match_id)
-        if log is not None and match is not None and match.is_open:
-            transitions.expire(tx, log, match, ClosedReason.ADVISOR_DEACTIVATED, actor=call.caller.user_id)
+        if log is None or match is None or not match.is_open:
+            return
+        why = ClosedReason.EXPIRED if match.overdue else ClosedReason.ADVISOR_DEACTIVATED
+        transitions.expire(tx, log, match, why, actor=call.caller.user_id)
 
 
 def get_advisor(runner: Runner, call: Call, advisor_id: UUID) -> Advisor:

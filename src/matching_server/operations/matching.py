@@ -147,8 +147,11 @@ def list_project_matches(runner: Runner, call: Call, command: ListProjectMatches
         ProjectNotFound: no such project for the caller.
     """
 
-    def read(conn: Connection, call: Call) -> list[Match]:
+    def overdue(conn: Connection, call: Call) -> UUID | None:
         access.own_project(conn, call.caller, command.project_id)
+        return matches.overdue_of(conn, command.project_id)
+
+    def read(conn: Connection, call: Call) -> list[Match]:
         return matches.list_of_project(
             conn,
             command.project_id,
@@ -157,13 +160,11 @@ def list_project_matches(runner: Runner, call: Call, command: ListProjectMatches
             limit=command.page.size + 1,
         )
 
-    # An open match may be past its expiry and yet be filtered by its stored status: settle it first.
-    rows = runner.read(read, call)
-    overdue = next((match for match in rows if match.overdue), None)
-    if overdue is not None:
-        expire_if_overdue(runner, overdue.project_id, overdue.id)
-        rows = runner.read(read, call)
-    return PageOf.cut(rows, command.page.size, lambda match: (match.created_at, match.id))
+    # Settled first, so that a filter by status sees it as what it is.
+    overdue_id = runner.read(overdue, call)
+    if overdue_id is not None:
+        expire_if_overdue(runner, command.project_id, overdue_id)
+    return PageOf.cut(runner.read(read, call), command.page.size, lambda match: (match.created_at, match.id))
 
 
 def explain_match(runner: Runner, call: Call, match_id: UUID) -> tuple[dict[str, Any], bool]:

@@ -57,7 +57,7 @@ def _why_orphaned(tx: Transaction, match: Match) -> ClosedReason | None:
 
 
 def forget(runner: Runner) -> int:
-    """Drops what no longer has to be kept: old events, nonces, answers, sent notifications, ended jobs."""
+    """Drops what no longer has to be kept: old events, nonces, answers, sent notifications."""
     older_than = runner.policy.event_retention
     dropped = runner.system(retention.forget_requests)
     dropped += runner.system(lambda tx: retention.forget_history(tx, older_than))

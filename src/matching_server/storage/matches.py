@@ -225,6 +225,15 @@ def overdue(conn: Connection, limit: int) -> list[tuple[UUID, UUID]]:
     return [(row.project_id, row.id) for row in rows]
 
 
+def overdue_of(conn: Connection, project_id: UUID) -> UUID | None:
+    """The project's match that is open past its expiry, if it has one."""
+    return conn.execute(
+        select(matches.c.id).where(
+            matches.c.project_id == project_id, text(OPEN), matches.c.expires_at <= func.clock_timestamp()
+        )
+    ).scalar_one_or_none()
+
+
 _ORPHANED = text(
     """
     SELECT m.project_id, m.id
@@ -274,7 +283,6 @@ def scoring_features(conn: Connection, match_id: UUID) -> dict[str, Any] | None:
 
 
 def _match(row: Row[Any]) -> Match:
-    advisor_id = row.matched_advisor_id
     return Match(
         id=row.id,
         project_id=row.project_id,
@@ -287,8 +295,8 @@ def _match(row: Row[Any]) -> Match:
         version=row.version,
         overdue=row.overdue,
         previous_status=MatchStatus(row.previous_status) if row.previous_status else None,
-        matched_advisor_id=advisor_id,
-        matched_advisor=_advisor(row) if advisor_id else None,
+        matched_advisor_id=row.matched_advisor_id,
+        matched_advisor=_advisor(row),
         score=float(row.match_score) if row.match_score is not None else None,
         match_reason=row.match_reason,
         pending_reason=PendingReason(row.pending_reason) if row.pending_reason else None,
@@ -302,10 +310,10 @@ def _match(row: Row[Any]) -> Match:
     )
 
 
-def _advisor(row: Row[Any]) -> AdvisorSummary:
-    """The advisor of a match; of one who has been deleted, the id is what is left."""
+def _advisor(row: Row[Any]) -> AdvisorSummary | None:
+    """The advisor of a match, ``None`` where there is none or the platform has deleted them."""
     if row.display_name is None:
-        return AdvisorSummary(row.matched_advisor_id, display_name="")
+        return None
     return AdvisorSummary(
         id=row.matched_advisor_id,
         display_name=row.display_name,

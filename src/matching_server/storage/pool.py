@@ -69,7 +69,7 @@ class ProjectContext:
     owner_timezone: str | None
     owner_locale: str | None
     already_active: frozenset[UUID]
-    """Advisors with an active access row."""
+    """Advisors with an active access row, or finalized and yet without one."""
     cooling_down: frozenset[UUID]
     """Advisors who declined, or were declined by, this project within the cool-down."""
     others_wait: bool
@@ -80,7 +80,11 @@ _CONTEXT = text(
     """
     SELECT p.owner_id, p.technology_stack, p.project_complexity, u.timezone, u.locale,
         ARRAY(SELECT advisor_id FROM project_advisors
-              WHERE project_id = p.id AND status = 'active') AS already_active,
+              WHERE project_id = p.id AND status = 'active'
+              UNION
+              SELECT matched_advisor_id FROM advisor_match_requests
+              WHERE project_id = p.id AND status = 'finalized'
+                AND provisioning_state IS DISTINCT FROM 'ready') AS already_active,
         ARRAY(SELECT matched_advisor_id FROM advisor_match_requests
               WHERE project_id = p.id AND matched_advisor_id IS NOT NULL
                 AND ((status = 'client_declined' AND client_decided_at > clock_timestamp() - :cooldown)
@@ -124,6 +128,9 @@ _NEXT_SERVABLE = text(
           AND NOT COALESCE(m.match_criteria -> 'exclude_advisor_ids', '[]') ? a.advisor_id::text
           AND NOT EXISTS (SELECT 1 FROM project_advisors pa WHERE pa.project_id = m.project_id
                           AND pa.advisor_id = a.advisor_id AND pa.status = 'active')
+          AND NOT EXISTS (SELECT 1 FROM advisor_match_requests f WHERE f.project_id = m.project_id
+                          AND f.matched_advisor_id = a.advisor_id AND f.status = 'finalized'
+                          AND f.provisioning_state IS DISTINCT FROM 'ready')
           AND (m.allow_previous OR NOT EXISTS (
                 SELECT 1 FROM advisor_match_requests d
                 WHERE d.project_id = m.project_id AND d.matched_advisor_id = a.advisor_id

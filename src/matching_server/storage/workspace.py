@@ -75,9 +75,9 @@ def log_intervention(
     tx: Transaction,
     intervention_type: str,
     *,
-    match_id: UUID,
-    project_id: UUID,
-    reason: str,
+    match_id: UUID | None = None,
+    project_id: UUID | None = None,
+    reason: str | None,
     details: dict[str, Any],
 ) -> None:
     """Notes for operators what the service, or an admin, had to do."""

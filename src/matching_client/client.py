@@ -36,7 +36,7 @@ CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
     # Back soon after a restart of the server.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1_000),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
     # 200 chat messages of 10,000 characters are at most 8 MB.
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
     # All servers behind a name, for addresses such as dns:///matching.internal:50051.
@@ -146,6 +146,7 @@ class MatchingClient(
         EventIdUnknown, EventsCompacted, Unavailable, DeadlineExceeded, and the common ones; later on also
         StreamEvicted.
         """
+        self._ensure_open()
         cursor = WatchCursor(
             project_id, last_event_id=last_event_id, from_start=from_start, types=types, watch_id=watch_id
         )
@@ -162,6 +163,7 @@ class MatchingClient(
 
     def close(self) -> None:
         """Ends this client's watches and, unless `as_user` made it, the connection. Repeatable."""
+        self._closed = True
         for watch in list(self._watches):
             watch.close()
         if self._owner:
@@ -175,6 +177,10 @@ class MatchingClient(
     ) -> None:
         self.close()
 
+    def _ensure_open(self) -> None:
+        if self._closed or self._connection.closed:
+            raise RuntimeError("the client is closed")
+
     @classmethod
     def _from_settings(cls, settings: ConnectionSettings, arguments: dict[str, Any]) -> MatchingClient:
         return cls(settings.address, key_id=settings.key_id, secret=settings.secret, **arguments)
@@ -187,6 +193,7 @@ class MatchingClient(
         self._connection = connection
         self._credentials = credentials
         self._owner = owner
+        self._closed = False
         self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
 
 
@@ -196,8 +203,10 @@ class _Connection:
     def __init__(self, channel: grpc.Channel) -> None:
         self.channel = channel
         self.watches: weakref.WeakSet[Watch] = weakref.WeakSet()
+        self.closed = False
 
     def close(self) -> None:
+        self.closed = True
         for watch in list(self.watches):
             watch.close()
         self.channel.close()

@@ -231,8 +231,8 @@ class Cancelled(MatchingError, code=grpc.StatusCode.CANCELLED):
     """Cancelled by the caller, by closing the client, or by the transport."""
 
 
-class Unimplemented(MatchingError, code=grpc.StatusCode.UNIMPLEMENTED):
-    """The server does not know the method."""
+class Unimplemented(MatchingError, code=grpc.StatusCode.UNIMPLEMENTED, reason="UNIMPLEMENTED"):
+    """The server does not know the method, or its release does not serve it."""
 
 
 class InternalError(MatchingError, code=grpc.StatusCode.INTERNAL, reason="INTERNAL_ERROR"):

@@ -63,9 +63,8 @@ class MatchingError(Exception):
 
     def __str__(self) -> str:
         """Reason, message, the fields at fault, and the correlation id, on one line."""
-        fields = "".join(
-            f"; {violation.field}: {violation.description}" for violation in self.field_violations
-        )
+        told = [f"{violation.field}: {violation.description}" for violation in self.field_violations]
+        fields = "".join(f"; {text}" for text in told if text not in self.message)
         correlation = f" (correlation id {self.correlation_id})" if self.correlation_id else ""
         return f"{self.reason or self.code.name}: {self.message}{fields}{correlation}"
 

@@ -21,7 +21,7 @@ from matching_client.errors import (
 )
 from matching_client.retry import backoff
 
-WATCH_BACKOFF_CAP = 5.0
+WATCH_BACKOFF_CAP = 2.0
 """Largest upper bound of a wait before reconnecting, in seconds."""
 _REFUSALS = 2
 """So many CLAIMS_EXPIRED without a message between them are a refusal, and not the claims' natural end."""

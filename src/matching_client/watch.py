@@ -130,8 +130,10 @@ class Watch(Iterator[ProjectEvent]):
         if not stream.add_callback(ended.set):
             ended.set()
         self._watchdog.arm(max(deadline - time.monotonic(), 0.0), stream.cancel)
-        metadata = stream.initial_metadata()
-        self._watchdog.disarm()
+        try:
+            metadata = stream.initial_metadata()
+        finally:
+            self._watchdog.disarm()
         if time.monotonic() >= deadline and not stream.is_active():
             raise DeadlineExceeded("the watch was not established within the timeout")
         start = _start_of(metadata)

@@ -35,6 +35,10 @@ class Caller:
     timeout: float
     """Default of the methods' `timeout`, in seconds."""
 
+    def _ensure_open(self) -> None:
+        """Raises RuntimeError once the client is closed."""
+        raise NotImplementedError
+
     def _call(
         self,
         method: grpc.UnaryUnaryMultiCallable[_Request, _Response],
@@ -42,6 +46,7 @@ class Caller:
         options: CallOptions,
     ) -> _Response:
         """The response, after as many attempts as the timeout allows. Raises MatchingError."""
+        self._ensure_open()
         timeout = options.get("timeout", self.timeout)
         metadata = correlation_metadata(options.get("correlation_id"))
         request = with_own_ids(request)

@@ -221,12 +221,16 @@ class InvalidTransition(PreconditionFailed):
 
     reason = Reason.INVALID_TRANSITION
 
-    def __init__(self, current: MatchStatus | None, target: MatchStatus) -> None:
+    def __init__(
+        self, current: MatchStatus | None, target: MatchStatus, match_id: UUID | None = None
+    ) -> None:
         source = current.value if current else "none"
         super().__init__(
             f"a match that is {source} cannot become {target.value}",
             metadata={"from": source, "to": target.value},
         )
+        if match_id is not None:
+            self.metadata["match_id"] = str(match_id)
 
 
 class MatchExpired(PreconditionFailed):

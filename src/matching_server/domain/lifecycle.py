@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from uuid import UUID
 
 from matching_server.domain.errors import InvalidTransition
 from matching_server.domain.model import OPEN_STATUSES, Decision, MatchStatus, Side
@@ -93,15 +94,15 @@ def decision_action(side: Side, decision: Decision) -> Action:
     return _DECISION_ACTIONS[side, decision]
 
 
-def next_status(current: MatchStatus | None, action: Action) -> MatchStatus:
-    """The status that ``action`` leads to.
+def next_status(current: MatchStatus | None, action: Action, match_id: UUID | None = None) -> MatchStatus:
+    """The status that ``action`` leads to; ``match_id`` is for the error.
 
     Raises:
         InvalidTransition: no such step; ``from`` is the current status, ``to`` the one that was asked for.
     """
     targets = _TARGETS.get((current, action))
     if targets is None:
-        raise InvalidTransition(current, _NOMINAL[action])
+        raise InvalidTransition(current, _NOMINAL[action], match_id)
     return targets[0]
 
 

@@ -70,7 +70,7 @@ def serve_pending(
     auto_accept: bool,
 ) -> Match:
     """A waiting match gets its advisor; its owner has waited and is told."""
-    next_status(match.status, Action.ADVISOR_FOUND)
+    next_status(match.status, Action.ADVISOR_FOUND, match.id)
     served = matches.serve(tx, match, claim)
     _notify_owner(tx, served, NotificationType.ADVISOR_FOUND)
     return _offered(tx, log, served, match.status, policy, auto_accept=auto_accept, actor=None)
@@ -112,7 +112,7 @@ def decide(
         InvalidTransition: the match is not in a status in which that side can decide so.
     """
     action = decision_action(side, decision.decision)
-    target = next_status(match.status, action)
+    target = next_status(match.status, action, match.id)
     queued = target is MatchStatus.FINALIZED and policy.auto_provision
     decided = matches.decide(
         tx, match, side, decision, target, provisioning_state=ProvisioningState.QUEUED if queued else None
@@ -140,9 +140,9 @@ def expire(
 ) -> Match:
     """Closes an open match, or one whose workspace will never be made; its slot is free again."""
     if match.status is MatchStatus.FINALIZED:
-        next_status(match.status, Action.RELEASE)
+        next_status(match.status, Action.RELEASE, match.id)
     else:
-        next_status(match.status, Action.EXPIRE)
+        next_status(match.status, Action.EXPIRE, match.id)
     expired = matches.move(tx, match, MatchStatus.EXPIRED, closed_reason=why)
     payload = MatchPayload.of(expired, MatchStatus.EXPIRED, match.status, why.value)
     log.append(EventType.MATCH_EXPIRED, payload, user_id=actor)

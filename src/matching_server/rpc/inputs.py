@@ -1,7 +1,4 @@
-"""What callers send, checked at the edge and handed on in the domain's types.
-
-One model per request; each says what the contract's comments say. The limits are in ``fields``.
-"""
+"""What callers send, one model per request, handed on in the domain's types. The limits are in ``fields``."""
 
 from __future__ import annotations
 
@@ -69,7 +66,7 @@ class WeightsInput(RequestModel):
 
     def value(self) -> model.ScoringWeights:
         """The weights in the domain's type."""
-        return model.ScoringWeights(self.availability, self.skills, self.timezone, self.preference)
+        return model.ScoringWeights(**dict(self))
 
 
 class CriteriaInput(RequestModel):

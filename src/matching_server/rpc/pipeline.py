@@ -109,7 +109,7 @@ class Pipeline:
         """Verifies who calls, that they may, and that the bytes are a request."""
         method = exchange.method
         if method.roles is None:
-            exchange.caller, nonce, expires = ANONYMOUS, None, 0.0
+            caller, nonce, expires = ANONYMOUS, None, 0.0
         else:
             verified = authenticate(
                 context.invocation_metadata(),
@@ -119,12 +119,13 @@ class Pipeline:
                 now=self._clock(),
                 needs_nonce=method.needs_nonce,
             )
-            exchange.caller, nonce, expires = verified.caller, verified.nonce, verified.claims_expire_at
-            if method.roles.isdisjoint(exchange.caller.roles):
+            caller, nonce, expires = verified.caller, verified.nonce, verified.claims_expire_at
+            exchange.caller = caller
+            if method.roles.isdisjoint(caller.roles):
                 raise PermissionDenied(f"none of the caller's roles may call {method.name}")
         request = _parse(method, body)
         key = _request_key(method, request) if method.has_request_id else None
-        return request, Call(exchange.caller, exchange.correlation_id, nonce, key, expires)
+        return request, Call(caller, exchange.correlation_id, nonce, key, expires)
 
 
 class StreamBehaviour:

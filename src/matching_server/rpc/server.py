@@ -22,6 +22,8 @@ MAX_CONNECTION_AGE_SECONDS = 1800.0
 CONNECTION_GRACE_SECONDS = 300.0
 """How long calls that are open on an aged connection may go on; a watch resumes on a new one."""
 
+MAX_PORT = 65535
+
 _REFLECTION_THREADS = 8
 
 
@@ -62,6 +64,10 @@ def listen(server: grpc.Server, address: str, credentials: grpc.ServerCredential
     Raises:
         CannotListen: the address cannot be bound.
     """
+    number = address.rpartition(":")[2]
+    # The core would take a larger number modulo 65536.
+    if not number.isdecimal() or int(number) > MAX_PORT:
+        raise CannotListen(f"cannot listen on {address}: it does not end in a port of 0 to {MAX_PORT}")
     try:
         if credentials is None:
             port = server.add_insecure_port(address)
@@ -70,9 +76,8 @@ def listen(server: grpc.Server, address: str, credentials: grpc.ServerCredential
     except RuntimeError:
         port = 0
     if port == 0:
-        raise CannotListen(
-            f"cannot listen on {address}: the port is taken, or the address not of this machine"
-        )
+        tls = ", or the TLS certificate and key are not valid" if credentials else ""
+        raise CannotListen(f"cannot listen on {address}: taken, or not of this machine{tls}")
     return port
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,7 +101,7 @@ def _serve(settings: Settings, connection_file: Path | None, *, workers: bool, s
         current = is_current(database_url)
     if not current:
         raise CannotRun("the database's schema is not current: run 'matching-server migrate'")
-    stop = _stop_signal()
+    stop = _hold_back_stop_signals()
     try:
         application = Application(settings, keys, workers=workers)
         address = application.start()
@@ -115,23 +114,27 @@ def _serve(settings: Settings, connection_file: Path | None, *, workers: bool, s
             if sample is not None:
                 _seed(database_url, sample, unless_filled=True)
                 _print_first_call(sample, address, connection_file)
-            stop.wait()
+            _wait_for(stop)
     finally:
         application.stop()
 
 
-def _stop_signal() -> threading.Event:
-    """Set by SIGTERM and SIGINT. A second signal while draining ends the process at once."""
-    stop = threading.Event()
+def _hold_back_stop_signals() -> set[signal.Signals]:
+    """Keeps SIGTERM and SIGINT for ``_wait_for``, in this thread and in all that it starts.
 
-    def on_signal(number: int, _: object) -> None:
-        if stop.is_set():
-            os._exit(128 + number)
-        stop.set()
+    Python's own handlers run when the main thread next wakes, which after a freeze may be never.
+    """
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    return signals
 
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
-    return stop
+
+def _wait_for(signals: set[signal.Signals]) -> None:
+    """Returns at the first of the signals; a second one, while draining, ends the process at once."""
+    signal.sigwait(signals)
+    for number in signals:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
 
 @contextmanager

@@ -65,19 +65,22 @@ def event_from_bytes(data: bytes) -> ProjectEvent:
     """The event that ``event_to_bytes`` wrote.
 
     Raises:
-        ValueError: the bytes are something else; KeyError or TypeError where a field is missing or odd.
+        ValueError: the bytes are something else.
     """
-    values = json.loads(data)
-    type_ = EventType(values["type"])
-    return ProjectEvent(
-        project_id=UUID(values["project_id"]),
-        seq=int(values["seq"]),
-        type=type_,
-        payload=payload_from_json(type_, values["payload"]),
-        user_id=UUID(values["user_id"]) if values["user_id"] else None,
-        correlation_id=values["correlation_id"],
-        created_at=datetime.fromisoformat(values["created_at"]),
-    )
+    try:
+        values = json.loads(data)
+        type_ = EventType(values["type"])
+        return ProjectEvent(
+            project_id=UUID(values["project_id"]),
+            seq=int(values["seq"]),
+            type=type_,
+            payload=payload_from_json(type_, values["payload"]),
+            user_id=UUID(values["user_id"]) if values["user_id"] else None,
+            correlation_id=values["correlation_id"],
+            created_at=datetime.fromisoformat(values["created_at"]),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not an event: {error!r}") from error
 
 
 def _plain(value: object) -> object:

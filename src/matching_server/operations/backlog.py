@@ -6,8 +6,12 @@ served is looked for anew, so capacity that appears in mid-pass goes to whoever 
 
 from __future__ import annotations
 
+import random
+import time
+from dataclasses import dataclass
 from uuid import UUID
 
+from matching_server.domain.errors import TransactionConflict
 from matching_server.domain.model import MatchStatus
 from matching_server.domain.scoring import Ranking
 from matching_server.operations import choosing, transitions
@@ -17,46 +21,68 @@ from matching_server.storage import matches, pool
 from matching_server.storage.database import Transaction
 from matching_server.storage.event_log import ProjectLog, lock_project
 
+_WAIT_SECONDS = 5.0
+"""How long a call waits for its turn; each turn of another is a few milliseconds."""
+_LOOK_AGAIN_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one transaction of a pass came to. ``match_id`` is ``None`` where nothing can be served."""
+
+    match_id: UUID | None = None
+    served: bool = False
+    busy: bool = False
+    """Another pass is under way."""
+
 
 def run_pass(runner: Runner, *, until: UUID | None = None, wait: bool = True) -> int:
     """Serves pending matches until none can be served. Returns how many were.
 
     Args:
         runner: gives each match its transaction.
-        until: stop after this match was served.
-        wait: for a pass that another server has under way; without, leave the backlog to it.
+        until: stop after this match was tried.
+        wait: for a pass that is under way elsewhere; without, leave the backlog to it. A waiting call looks
+            again and again, so that it leaves at once where the other pass has served all there was to serve.
+
+    Raises:
+        TransactionConflict: others had the turn for too long.
     """
     served = 0
     tried: list[UUID] = []
+    deadline = time.monotonic() + _WAIT_SECONDS
     while True:
-        match_id, was_served = runner.system(
-            lambda tx: _serve_next(tx, runner.policy, tried, wait=wait), correlation_id=None
-        )
-        if match_id is None:
+        step = runner.system(lambda tx: _serve_next(tx, runner.policy, tried))
+        if step.busy:
+            if not wait:
+                return served
+            if time.monotonic() > deadline:
+                raise TransactionConflict
+            time.sleep(random.uniform(0, _LOOK_AGAIN_SECONDS))
+            continue
+        if step.match_id is None:
             return served
-        if was_served:
+        if step.served:
             served += 1
         else:
-            tried.append(match_id)
-        if match_id == until:
+            tried.append(step.match_id)
+        if step.match_id == until:
             return served
 
 
-def _serve_next(
-    tx: Transaction, policy: Policy, tried: list[UUID], *, wait: bool
-) -> tuple[UUID | None, bool]:
-    """Serves the oldest match that can be; returns it, if there was one, and whether it was served."""
+def _serve_next(tx: Transaction, policy: Policy, tried: list[UUID]) -> _Step:
+    """Serves the oldest match that can be, if it is this pass's turn."""
     if pool.next_servable(tx.conn, policy.decline_cooldown, tried) is None:
-        return None, False
-    if not pool.take_backlog_turn(tx.conn, wait=wait):
-        return None, False
+        return _Step()
+    if not pool.take_backlog_turn(tx.conn):
+        return _Step(busy=True)
     # Whoever had the turn before may have served it by now.
     found = pool.next_servable(tx.conn, policy.decline_cooldown, tried)
     if found is None:
-        return None, False
+        return _Step()
     project_id, match_id = found
     with lock_project(tx, project_id) as log:
-        return match_id, log is not None and _serve(tx, log, match_id, policy)
+        return _Step(match_id, served=log is not None and _serve(tx, log, match_id, policy))
 
 
 def _serve(tx: Transaction, log: ProjectLog, match_id: UUID, policy: Policy) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from matching_server.domain.model import Availability, AvailabilityStatus
-from matching_server.storage.database import Transaction, lock_not_available
+from matching_server.storage.database import LOCK_TIMEOUT, Transaction, lock_not_available
 from matching_server.storage.json_values import preferences_from_json, preferences_to_json
 from matching_server.storage.tables import advisor_availability
 
@@ -47,19 +47,16 @@ _CLAIM_UNLOCKED = text(
     {_TAKE} FROM free WHERE a.advisor_id = free.advisor_id {_TOOK}
     """
 )
+_SET_LOCK_TIMEOUT = text("SELECT set_config('lock_timeout', :timeout, true)")
 _CLAIM_WAITING = text(
     f"{_TAKE} WHERE a.advisor_id = :advisor_id AND a.status = 'available' AND a.has_slot {_TOOK}"
 )
-_CLAIM_ANYBODY = text(
-    f"""
-    WITH free AS MATERIALIZED (
-        SELECT advisor_id FROM advisor_availability
-        WHERE has_slot AND status = 'available' AND advisor_id <> ALL (CAST(:never AS uuid[]))
-        ORDER BY current_projects::float / max_concurrent_projects, last_assigned_at NULLS FIRST, advisor_id
-        LIMIT 1
-        FOR NO KEY UPDATE
-    )
-    {_TAKE} FROM free WHERE a.advisor_id = free.advisor_id {_TOOK}
+_FREE = text(
+    """
+    SELECT advisor_id FROM advisor_availability
+    WHERE has_slot AND status = 'available' AND advisor_id <> ALL (CAST(:never AS uuid[]))
+    ORDER BY current_projects::float / max_concurrent_projects, last_assigned_at NULLS FIRST, advisor_id
+    LIMIT 50
     """
 )
 
@@ -73,14 +70,26 @@ def claim_first_choice(tx: Transaction, advisor_id: UUID) -> Claim | None:
     if claimed is not None:
         return claimed
     try:
-        with tx.conn.begin_nested():
-            tx.conn.execute(text("SET LOCAL lock_timeout = '100ms'"))
-            row = tx.conn.execute(_CLAIM_WAITING, {"advisor_id": advisor_id}).one_or_none()
-            tx.conn.execute(text("SET LOCAL lock_timeout = '2s'"))
+        return _claim_waiting(tx, advisor_id, "100ms")
     except DBAPIError as error:
         if not lock_not_available(error):
             raise
         return None
+
+
+def _claim_waiting(tx: Transaction, advisor_id: UUID, lock_timeout: str) -> Claim | None:
+    """Takes a slot of one advisor, waiting for the row.
+
+    In a savepoint, which is undone where there was no slot after all: an update that finds its row changed
+    keeps it locked even though it changes nothing, and everybody behind would wait for this transaction's end.
+    """
+    with tx.conn.begin_nested() as savepoint:
+        tx.conn.execute(_SET_LOCK_TIMEOUT, {"timeout": lock_timeout})
+        row = tx.conn.execute(_CLAIM_WAITING, {"advisor_id": advisor_id}).one_or_none()
+        if row is None:
+            savepoint.rollback()
+        else:
+            tx.conn.execute(_SET_LOCK_TIMEOUT, {"timeout": LOCK_TIMEOUT})
     return _claim(row)
 
 
@@ -92,9 +101,14 @@ def claim_unlocked(tx: Transaction, advisor_ids: Sequence[UUID]) -> Claim | None
 def claim_anybody(tx: Transaction, never: Collection[UUID]) -> Claim | None:
     """Takes a slot of anybody who has one, ``never`` aside, waiting for rows one at a time.
 
-    ``None`` means that nobody had a slot when the statement began.
+    ``None`` means that the last look found nobody with a slot.
     """
-    return _claim(tx.conn.execute(_CLAIM_ANYBODY, {"never": list(never)}).one_or_none())
+    while free := list(tx.conn.execute(_FREE, {"never": list(never)}).scalars()):
+        for advisor_id in free:
+            claim = _claim_waiting(tx, advisor_id, LOCK_TIMEOUT)
+            if claim is not None:
+                return claim
+    return None
 
 
 def _claim(row: Row[Any] | None) -> Claim | None:

@@ -17,9 +17,11 @@ from matching_server.domain.errors import StorageUnavailable, TransactionConflic
 
 T = TypeVar("T")
 
+LOCK_TIMEOUT = "2s"
+"""How long a statement waits for a row that another transaction holds."""
 _BOUNDS = {
     "statement_timeout": "10s",
-    "lock_timeout": "2s",
+    "lock_timeout": LOCK_TIMEOUT,
     # A frozen worker's locks must not outlive its lease.
     "idle_in_transaction_session_timeout": "5s",
     "timezone": "UTC",

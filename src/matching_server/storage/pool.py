@@ -150,13 +150,9 @@ def next_servable(
     return (row.project_id, row.id) if row else None
 
 
-_TAKE_TURN = text("SELECT pg_advisory_xact_lock(hashtext('advisor_matching.backlog'))")
 _TRY_TURN = text("SELECT pg_try_advisory_xact_lock(hashtext('advisor_matching.backlog'))")
 
 
-def take_backlog_turn(conn: Connection, *, wait: bool) -> bool:
+def take_backlog_turn(conn: Connection) -> bool:
     """The right to serve the backlog until the transaction ends: one at a time for all servers."""
-    if not wait:
-        return bool(conn.execute(_TRY_TURN).scalar_one())
-    conn.execute(_TAKE_TURN)
-    return True
+    return bool(conn.execute(_TRY_TURN).scalar_one())

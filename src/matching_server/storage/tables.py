@@ -344,6 +344,7 @@ unified_chat_sessions = Table(
     Column("last_active", _Time, nullable=False, server_default=_now),
     Column("metadata", JSONB, nullable=False, server_default=_empty_object),
     UniqueConstraint("project_id", "user_id"),
+    Index(None, "user_id"),
     _one_of("actor_type", ActorType),
     _one_of("session_state", ("active", "ended")),
 )

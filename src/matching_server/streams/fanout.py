@@ -184,6 +184,6 @@ class Subscriber:
         elif message["type"] == "message" and isinstance(data, bytes):
             try:
                 self._deliver([event_from_bytes(data)])
-            except (ValueError, KeyError, TypeError):
+            except ValueError:
                 # Written by another release, or by somebody else: the log says what it was.
                 self._look_at(project_id)

@@ -270,6 +270,7 @@ CREATE TABLE unified_chat_sessions (
     metadata jsonb NOT NULL DEFAULT '{}',
     CONSTRAINT uq_unified_chat_sessions_project_id_user_id UNIQUE (project_id, user_id)
 );
+CREATE INDEX ix_unified_chat_sessions_user_id ON unified_chat_sessions (user_id);
 
 CREATE TABLE unified_chat_messages (
     id uuid CONSTRAINT pk_unified_chat_messages PRIMARY KEY,

@@ -1,0 +1,235 @@
+"""Real server processes: started, killed, frozen and started again as a test wants, with what they wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Self
+
+from tests.support.wait import eventually
+
+HOST = "127.0.0.1"
+KEY_ID = "test"
+_READY_SECONDS = 20.0
+_END_SECONDS = 30.0
+# Below the range of outgoing ports: a client that keeps trying one of those while the server is down can end
+# up connected to itself, and the server never gets its port back.
+_PORTS = range(12_000, 20_000)
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class ServerNotReady(Exception):
+    """The process ended, or did not serve in time; the message holds what it wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """How to reach a server that serves: from the file it writes."""
+
+    address: str
+    key_id: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """What a server is started with. ``environment`` adds to the test's own, ``arguments`` to ``serve``."""
+
+    database_url: str
+    redis_url: str
+    keys_file: Path
+    arguments: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_keys_file(path: Path) -> Path:
+    """One key, good for everything, whose body signature may be left out."""
+    key = {"id": KEY_ID, "secret": secrets.token_hex(32), "allow_unsigned_body": True}
+    path.write_text(json.dumps({"keys": [key]}))
+    path.chmod(0o600)
+    return path
+
+
+class ServerProcess:
+    """One ``matching-server serve``. It keeps its address through restarts."""
+
+    def __init__(self, directory: Path, name: str, settings: ServerSettings) -> None:
+        self.name = name
+        self._settings = settings
+        self._log_file = directory / f"{name}.log"
+        self._endpoint_file = directory / f"{name}.connection.json"
+        self._listen = f"{HOST}:{_free_port()}"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._endpoint: Endpoint | None = None
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """How to reach it; known from the first start on."""
+        assert self._endpoint is not None, f"{self.name} has not been started"
+        return self._endpoint
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return self.endpoint.address
+
+    @property
+    def pid(self) -> int:
+        """The id of the running process."""
+        assert self._process is not None, f"{self.name} is not running"
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process that has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, *, wait: bool = True) -> Self:
+        """Starts the process, and waits until it serves unless told otherwise.
+
+        Raises:
+            ServerNotReady: it ended, or did not serve within 20 s.
+        """
+        assert not self.running, f"{self.name} is running already"
+        self._endpoint_file.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "matching_server.cli", "serve"]
+        command += ["--connection-file", str(self._endpoint_file), *self._settings.arguments]
+        with self._log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._environment(),
+            )
+        if wait:
+            self.wait_until_ready()
+        return self
+
+    def wait_until_ready(self) -> None:
+        """Waits until it serves."""
+        try:
+            eventually(self._serves_or_ended, timeout=_READY_SECONDS)
+        except AssertionError:
+            self.kill()
+            raise ServerNotReady(f"{self.name} does not serve:\n{self.log()}") from None
+        if self._endpoint is None or not self.running:
+            raise ServerNotReady(f"{self.name} ended:\n{self.log()}")
+
+    def kill(self) -> None:
+        """Ends it at once (SIGKILL), as a crash would. Nothing happens where it has ended already."""
+        self._signal(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
+
+    def terminate(self, timeout: float = _END_SECONDS) -> int:
+        """Asks it to end (SIGTERM), waits for that, and returns the exit status.
+
+        Raises:
+            AssertionError: it did not end in time; it has been killed then.
+        """
+        self.ask_to_end()
+        assert self._process is not None, f"{self.name} is not running"
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.name} did not end within {timeout:g} s of SIGTERM") from None
+
+    def ask_to_end(self) -> None:
+        """Sends SIGTERM and does not wait."""
+        self._signal(signal.SIGTERM)
+
+    def restart(self) -> None:
+        """Ends it in good order, if it still runs, and starts it again at the same address."""
+        if self.running:
+            self.terminate()
+        self.start()
+
+    def freeze(self) -> None:
+        """Stops its time (SIGSTOP)."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Lets it go on (SIGCONT)."""
+        self._signal(signal.SIGCONT)
+
+    def log(self, last: int = 200) -> str:
+        """The last lines that it wrote, over all its starts."""
+        if not self._log_file.exists():
+            return ""
+        return "\n".join(self._log_file.read_text(errors="replace").splitlines()[-last:])
+
+    def _signal(self, number: signal.Signals) -> None:
+        # Popen has no more to say once the process was waited for.
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def _serves_or_ended(self) -> bool:
+        if not self.running:
+            return True
+        # Absent until it serves; a half-written one counts as absent.
+        with suppress(FileNotFoundError, json.JSONDecodeError, KeyError):
+            said = json.loads(self._endpoint_file.read_text())
+            self._endpoint = Endpoint(said["address"], said["key_id"], said["secret"])
+            return True
+        return False
+
+    def _environment(self) -> dict[str, str]:
+        foreign = ("MATCHING_", "PG")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        return inherited | {
+            "ADVISOR_AUTO_PROVISION": "true",
+            "MATCHING_DATABASE_URL": self._settings.database_url,
+            "MATCHING_REDIS_URL": self._settings.redis_url,
+            "MATCHING_HMAC_KEYS_FILE": str(self._settings.keys_file),
+            "MATCHING_LISTEN": self._listen,
+            **self._settings.environment,
+        }
+
+
+class Servers:
+    """The servers that one test starts, all against the same database and Redis."""
+
+    def __init__(self, directory: Path, database_url: str, redis_url: str) -> None:
+        self.all: list[ServerProcess] = []
+        self._directory = directory
+        self._database_url = database_url
+        self._redis_url = redis_url
+        self._keys_file = write_keys_file(directory / "keys.json")
+
+    def start(
+        self, *arguments: str, environment: Mapping[str, str] = _NOTHING, wait: bool = True
+    ) -> ServerProcess:
+        """One more server, with these arguments of ``serve`` and settings beside the usual ones."""
+        settings = ServerSettings(
+            self._database_url, self._redis_url, self._keys_file, arguments, environment
+        )
+        server = ServerProcess(self._directory, f"server-{len(self.all) + 1}", settings)
+        self.all.append(server)
+        return server.start(wait=wait)
+
+    def end_all(self) -> None:
+        """Kills what still runs: a test that cares how a server ends has seen to it."""
+        for server in self.all:
+            server.kill()
+
+
+def _free_port() -> int:
+    """A port on which nobody listens at the moment."""
+    for port in random.sample(_PORTS, 50):
+        with closing(socket.socket()) as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            return port
+    raise AssertionError("no free port")

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from concurrent import futures
+from pathlib import Path
+
+import grpc
+import pytest
+
+from matching_client import Claims, MatchingClient, SettingsError, Unimplemented
+from matching_client.settings import read_environment
+from tests.unit.client.scripted import (
+    GET_MATCH,
+    KEY_ID,
+    PATIENCE,
+    SECRET,
+    USER,
+    WATCH,
+    ScriptedServer,
+    stream,
+)
+
+OTHER = "0b9d7c52-84e6-4f3b-a1d0-2c5e8f7a6b19"
+FILE = {"address": "127.0.0.1:1", "key_id": KEY_ID, "secret": SECRET, "database_url": "d", "redis_url": "r"}
+
+
+def caller(server: ScriptedServer) -> dict[str, object]:
+    """The claims of the last call."""
+    claims: dict[str, object] = json.loads(str(server.received[-1].metadata["x-sheen-claims"]))
+    return claims
+
+
+def connection_file(directory: Path, **values: object) -> Path:
+    path = directory / "connection.json"
+    path.write_text(
+        json.dumps({name: value for name, value in {**FILE, **values}.items() if value is not None})
+    )
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("ADDRESS", "KEY_ID", "SECRET", "CONNECTION_FILE"):
+        monkeypatch.delenv(f"MATCHING_{name}", raising=False)
+
+
+def test_a_client_comes_from_a_connection_file(server: ScriptedServer, tmp_path: Path) -> None:
+    path = connection_file(tmp_path, address=server.address)
+    with MatchingClient.from_connection_file(path, user_id=USER, roles=["admin"]) as client:
+        client.get_match("m")
+    server.received[0].assert_signed()
+    assert caller(server)["userId"] == USER
+    assert caller(server)["roles"] == ["admin"]
+
+
+def test_a_client_comes_from_the_environment(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MATCHING_ADDRESS", server.address)
+    monkeypatch.setenv("MATCHING_KEY_ID", KEY_ID)
+    monkeypatch.setenv("MATCHING_SECRET", SECRET)
+    with MatchingClient.from_env(user_id=USER) as client:
+        client.get_match("m")
+    server.received[0].assert_signed()
+
+
+def test_a_client_comes_from_the_file_that_the_environment_names(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MATCHING_CONNECTION_FILE", str(connection_file(tmp_path, address=server.address)))
+    with MatchingClient.from_env(claims=Claims(USER)) as client:
+        client.get_match("m")
+    server.received[0].assert_signed()
+
+
+def test_the_environment_goes_over_the_file(tmp_path: Path) -> None:
+    path = str(connection_file(tmp_path))
+    found = read_environment({"MATCHING_CONNECTION_FILE": path, "MATCHING_ADDRESS": "elsewhere:1"})
+    assert (found.address, found.key_id, found.secret) == ("elsewhere:1", KEY_ID, SECRET)
+    found = read_environment(
+        {"MATCHING_CONNECTION_FILE": path, "MATCHING_KEY_ID": "k", "MATCHING_SECRET": "s"}
+    )
+    assert (found.address, found.key_id, found.secret) == (FILE["address"], "k", "s")
+    assert "s'" not in repr(found).replace("address='", "")
+
+
+def test_the_default_file_is_found(tmp_path: Path) -> None:
+    (tmp_path / ".matching").mkdir()
+    connection_file(tmp_path / ".matching")
+    assert read_environment({}).address == FILE["address"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({}, "MATCHING_ADDRESS"),
+        ({"MATCHING_KEY_ID": "k"}, "must be set together"),
+        ({"MATCHING_SECRET": "k"}, "must be set together"),
+        ({"MATCHING_CONNECTION_FILE": "missing.json"}, "cannot read the connection file missing.json"),
+    ],
+)
+def test_missing_settings_are_said_in_one_line(environ: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)) as caught:
+        read_environment(environ)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "does not hold a JSON object"),
+        ('{"address": "a", "key_id": 3}', "lacks key_id, secret"),
+    ],
+)
+def test_a_bad_connection_file_is_said_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "connection.json"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=message):
+        MatchingClient.from_connection_file(path, user_id=USER)
+
+
+def test_somebody_else_calls_on_the_same_connection(client: MatchingClient, server: ScriptedServer) -> None:
+    other = client.as_user(user_id=OTHER, email="bob@example.com", roles=["advisor"])
+    other.get_match("m")
+    assert (caller(server)["userId"], caller(server)["roles"]) == (OTHER, ["advisor"])
+    other.close()
+    client.get_match("m")
+    assert (caller(server)["userId"], caller(server)["roles"]) == (USER, ["client"])
+    assert [call.method for call in server.received] == [GET_MATCH] * 2
+
+
+def test_claims_are_given_in_exactly_one_way(client: MatchingClient) -> None:
+    with pytest.raises(TypeError, match="either claims"):
+        MatchingClient("a:1", key_id=KEY_ID, secret=SECRET)
+    with pytest.raises(TypeError, match="either claims"):
+        client.as_user(user_id=USER, claims=Claims(USER))
+
+
+def test_a_lone_string_is_no_list_of_roles(client: MatchingClient) -> None:
+    with pytest.raises(TypeError, match="roles"):
+        client.as_user(user_id=USER, roles="admin")
+
+
+def test_a_correlation_id_is_sent(client: MatchingClient, server: ScriptedServer) -> None:
+    client.get_match("m", correlation_id="mine-1")
+    assert server.received[0].metadata["x-correlation-id"] == "mine-1"
+    client.get_match("m")
+    assert "x-correlation-id" not in server.received[1].metadata
+
+
+def test_closing_ends_everything_and_can_be_repeated(client: MatchingClient, server: ScriptedServer) -> None:
+    server.script(WATCH, stream(hold=True))
+    before = set(threading.enumerate())
+    mine, others = client.watch("p"), client.as_user(user_id=OTHER).watch("p")
+    client.close()
+    client.close()
+    assert list(mine) == list(others) == []
+    deadline = time.monotonic() + PATIENCE
+    for thread in set(threading.enumerate()) - before:
+        if not thread.name.startswith("scripted"):
+            thread.join(deadline - time.monotonic())
+            assert not thread.is_alive()
+    with pytest.raises(RuntimeError, match="closed"):
+        client.get_match("m")
+    with pytest.raises(RuntimeError, match="closed"):
+        client.watch("p")
+
+
+def test_tls_is_used_where_credentials_are_given() -> None:
+    pool = futures.ThreadPoolExecutor(1)
+    secured = grpc.server(pool)
+    port = secured.add_secure_port("127.0.0.1:0", grpc.local_server_credentials())
+    secured.start()
+    with (
+        MatchingClient(
+            f"127.0.0.1:{port}",
+            key_id=KEY_ID,
+            secret=SECRET,
+            user_id=USER,
+            tls=grpc.local_channel_credentials(),
+        ) as client,
+        pytest.raises(Unimplemented),
+    ):
+        client.get_match("m")
+    secured.stop(0).wait(PATIENCE)
+    pool.shutdown()

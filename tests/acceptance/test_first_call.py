@@ -38,8 +38,8 @@ class Running:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     directory = tmp_path_factory.mktemp("run")
     found = Running(directory / "data", directory / "output")
-    command = [BINARIES / "matching-server", "serve", "--embedded", "--data-dir", found.data_dir]
-    command += ["--listen", "127.0.0.1:0", "--sample", SAMPLE]
+    command = [str(BINARIES / "matching-server"), "serve", "--embedded", "--data-dir", str(found.data_dir)]
+    command += ["--listen", "127.0.0.1:0", "--sample", str(SAMPLE)]
     with found.output.open("wb") as output, (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=log)
     try:

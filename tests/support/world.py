@@ -42,9 +42,9 @@ class World:
 
     # ------------------------------------------------------------------------------------------------ the servers
 
-    def start(self, *arguments: str, **settings: object) -> ServerProcess:
+    def start(self, *arguments: str, wait: bool = True, **settings: object) -> ServerProcess:
         """One more server; ``settings`` by their names without MATCHING_, in lower case."""
-        return self.servers.start(*arguments, environment=environment(settings))
+        return self.servers.start(*arguments, environment=environment(settings), wait=wait)
 
     def start_together(self, count: int, *arguments: str, **settings: object) -> list[ServerProcess]:
         """So many more servers, starting side by side."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -105,8 +106,11 @@ class Settings(BaseSettings):
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the address."""
-        host = self.listen.rpartition(":")[0]
-        return host in ("localhost", "[::1]") or host.startswith("127.")
+        host = self.listen.rpartition(":")[0].removeprefix("[").removesuffix("]")
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
 
     @property
     def reflection_on(self) -> bool:

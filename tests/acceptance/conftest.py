@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 
 import pytest
 from sqlalchemy import Connection
@@ -14,16 +14,32 @@ from tests.support.world import World, emptied, own_world, shared_world, with_lo
 
 
 @pytest.fixture(scope="module")
+def server_arguments() -> list[tuple[str, ...]]:
+    """How each server of the module is started."""
+    return [(), ()]
+
+
+@pytest.fixture(scope="module")
+def server_settings() -> Mapping[str, object]:
+    """Servers that never sweep: what expires is found by whoever meets it."""
+    return {"sweep_seconds": 3600}
+
+
+@pytest.fixture(scope="module")
 def shared(
-    databases: TestDatabases, services: EmbeddedServices, tmp_path_factory: pytest.TempPathFactory
+    databases: TestDatabases,
+    services: EmbeddedServices,
+    tmp_path_factory: pytest.TempPathFactory,
+    server_arguments: list[tuple[str, ...]],
+    server_settings: Mapping[str, object],
 ) -> Generator[World]:
-    """Two servers with workers that never sweep: what expires is found by whoever meets it."""
+    """The servers of the module."""
     yield from shared_world(
         databases,
         services,
         tmp_path_factory.mktemp("servers"),
-        servers=[(), ()],
-        settings={"sweep_seconds": 3600, "provision_backoff_seconds": 0.05, "heartbeat_seconds": 1},
+        servers=server_arguments,
+        settings=server_settings,
     )
 
 

@@ -104,6 +104,10 @@ class World:
         """An advisor, available unless ``status`` says otherwise."""
         return str(insert_advisor(self.conn, slots=slots, **columns))
 
+    def new_person(self) -> str:
+        """Somebody who is nothing in particular."""
+        return str(insert_user(self.conn))
+
     def new_admin(self) -> str:
         """Somebody to be alerted."""
         return str(insert_user(self.conn, roles=["admin"]))

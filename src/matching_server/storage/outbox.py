@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import any_, insert, literal, select
 
 from matching_server.storage.database import Transaction
 from matching_server.storage.tables import notification_outbox, users
@@ -54,4 +54,4 @@ def enqueue(
 
 def admins(tx: Transaction) -> list[UUID]:
     """Everybody whom an alert concerns."""
-    return list(tx.conn.execute(select(users.c.id).where(users.c.roles.contains(["admin"]))).scalars())
+    return list(tx.conn.execute(select(users.c.id).where(literal("admin") == any_(users.c.roles))).scalars())

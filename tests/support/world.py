@@ -56,6 +56,11 @@ class World:
             server.wait_until_ready()
         return begun
 
+    def reconnect(self) -> None:
+        """Another connection to a database that has been restarted."""
+        self.conn.invalidate()
+        self.conn.rollback()
+
     def close(self) -> None:
         """Ends every client and server."""
         for client in self._connections.values():

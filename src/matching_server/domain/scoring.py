@@ -368,7 +368,8 @@ def _candidate_record(candidate: Candidate) -> dict[str, Any]:
 
 def replay(record: Mapping[str, Any]) -> bool:
     """Whether the scores of a stored record come out the same, byte for byte, when computed again."""
-    weights = ScoringWeights(**record["weights"])
+    # JSON may have written a large double out as an integer.
+    weights = ScoringWeights(**{name: float(weight) for name, weight in record["weights"].items()})
     scored = record["algorithm"] == MatchingAlgorithm.COMPLEX_SCORING
     stored = [record["chosen"], *record["runners_up"]]
     again = [

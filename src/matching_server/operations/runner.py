@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from matching_server.domain.calls import Call
 from matching_server.domain.effects import Effects
-from matching_server.domain.errors import DomainError
+from matching_server.domain.errors import DomainError, Unauthenticated
 from matching_server.operations.policy import Policy
 from matching_server.storage import requests
 from matching_server.storage.database import Database, Transaction
@@ -91,6 +91,9 @@ class Runner:
 
         try:
             answer: T | bytes = self._commit(work, call)
+        except Unauthenticated:
+            # A replay is refused, whether or not the answer that it is after is kept.
+            raise
         except (requests.AnsweredMeanwhile, DomainError):
             # A concurrent attempt at the same request may have won; then its answer is the answer.
             answered = self._answered(call)

@@ -64,7 +64,9 @@ def criteria_from_json(values: Mapping[str, Any]) -> MatchCriteria:
     weights = values.get("scoring_weights")
     return MatchCriteria(
         tech_stack=tech_stack_from_json(values["tech_stack"]) if "tech_stack" in values else None,
-        scoring_weights=ScoringWeights(**weights) if weights else None,
+        scoring_weights=(
+            ScoringWeights(**{name: float(weight) for name, weight in weights.items()}) if weights else None
+        ),
         project_complexity=complexity(values.get("project_complexity")),
         exclude_advisor_ids=tuple(UUID(id_) for id_ in values.get("exclude_advisor_ids", ())),
     )

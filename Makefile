@@ -61,12 +61,12 @@ format: $(VENV)/.installed-dev ## Put Python and protos into form
 bench: ## Benchmarks
 	@echo "no benchmarks yet"
 
-docs: ## Generated pages of the documentation
-	@echo "no generated pages yet"
+docs: $(VENV)/.installed-dev ## Make the generated pages of the documentation
+	@$(BIN)/python scripts/settings_table.py > docs/settings.md
 
 clean: ## Remove the environments, the data of `make run`, and caches
 	@rm -rf .venv .venv-codegen .matching dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	@find src tests generated -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find src tests generated examples scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------------------------------------------------- environment
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from google.protobuf.message import Message
 from tenacity import RetryCallState, retry_if_exception, stop_before_delay
 
-from matching_client.errors import MatchingError, TransactionConflict, Unavailable
+from matching_client.errors import Cancelled, MatchingError, TransactionConflict, Unavailable
 
 FIRST_BACKOFF = 0.05
 """Upper bound of the first wait, in seconds; doubled with each attempt."""
@@ -21,8 +21,11 @@ _Request = TypeVar("_Request", bound=Message)
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Whether a call may be made again: the service was out of reach, or nothing was changed."""
-    return isinstance(error, Unavailable | TransactionConflict)
+    """Whether a call may be made again: the service was out of reach, went away, or changed nothing.
+
+    A call that this side did not cancel ends as CANCELLED where its server is told to end meanwhile.
+    """
+    return isinstance(error, Unavailable | TransactionConflict | Cancelled)
 
 
 def backoff(attempt: int, cap: float, retry_after: float | None = None) -> float:

@@ -12,6 +12,7 @@ from matching_server.domain.errors import AdvisorNotFound
 from matching_server.domain.model import (
     Availability,
     Caller,
+    ClosedReason,
     Decision,
     RecordedDecision,
     Side,
@@ -84,7 +85,10 @@ def _update(tx: Transaction, call: Call, command: UpdateAvailability) -> Availab
 def _decline_offer(tx: Transaction, call: Call, project_id: UUID, match_id: UUID, policy: Policy) -> None:
     with lock_project(tx, project_id) as log:
         match = matches.lock(tx, match_id)
-        if log is None or match is None or not match.is_open or match.overdue:
+        if log is None or match is None or not match.is_open:
+            return
+        if match.overdue:
+            transitions.expire(tx, log, match, ClosedReason.EXPIRED)
             return
         withdrawn = RecordedDecision(Decision.DECLINED, None, log.now)
         transitions.decide(tx, log, match, Side.ADVISOR, withdrawn, policy, actor=call.caller.user_id)

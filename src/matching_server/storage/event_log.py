@@ -185,7 +185,7 @@ def prunable(conn: Connection, older_than: timedelta, limit: int) -> list[UUID]:
     rows = conn.execute(
         text(
             "SELECT DISTINCT project_id FROM project_events"
-            " WHERE created_at < clock_timestamp() - :older_than LIMIT :limit"
+            " WHERE created_at < statement_timestamp() - :older_than LIMIT :limit"
         ),
         {"older_than": older_than, "limit": limit},
     )

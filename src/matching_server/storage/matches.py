@@ -24,7 +24,7 @@ from matching_server.domain.model import (
 )
 from matching_server.storage.database import Transaction
 from matching_server.storage.json_values import criteria_from_json, criteria_to_json
-from matching_server.storage.tables import OPEN, UNSETTLED, advisors
+from matching_server.storage.tables import HELD, OFFERED, OPEN, UNSETTLED, advisors
 from matching_server.storage.tables import advisor_match_requests as matches
 
 _SELECT: Select[Any] = select(
@@ -218,7 +218,8 @@ def overdue(conn: Connection, limit: int) -> list[tuple[UUID, UUID]]:
     """Open matches past their expiry, as (project, match)."""
     rows = conn.execute(
         select(matches.c.project_id, matches.c.id)
-        .where(text(OPEN), matches.c.expires_at <= func.clock_timestamp())
+        # Not clock_timestamp(), which is volatile: the index can only be asked for what stays put.
+        .where(text(OPEN), matches.c.expires_at <= func.statement_timestamp())
         .order_by(matches.c.expires_at)
         .limit(limit)
     )
@@ -257,19 +258,17 @@ def open_offers(conn: Connection, advisor_id: UUID) -> list[tuple[UUID, UUID]]:
     """The offers an advisor has not yet seen finalized, as (project, match)."""
     rows = conn.execute(
         select(matches.c.project_id, matches.c.id)
-        .where(matches.c.matched_advisor_id == advisor_id, text(OPEN))
+        .where(matches.c.matched_advisor_id == advisor_id, text(OFFERED))
         .order_by(matches.c.created_at)
     )
     return [(row.project_id, row.id) for row in rows]
 
 
 def offered(conn: Connection, project_id: UUID, advisor_id: UUID) -> list[UUID]:
-    """The unsettled matches of a project that this advisor is offered or is being provisioned for."""
+    """The matches of a project that this advisor is offered, or that are theirs and have no access row yet."""
     rows = conn.execute(
         select(matches.c.id).where(
-            matches.c.project_id == project_id,
-            matches.c.matched_advisor_id == advisor_id,
-            text(f"({UNSETTLED})"),
+            matches.c.project_id == project_id, matches.c.matched_advisor_id == advisor_id, text(f"({HELD})")
         )
     )
     return list(rows.scalars())

@@ -21,7 +21,7 @@ _TAKE = text(
     """
     WITH due AS MATERIALIZED (
         SELECT id FROM workspace_provisioning_queue
-        WHERE status IN ('pending', 'rollback_needed') AND next_retry_at <= clock_timestamp()
+        WHERE status IN ('pending', 'rollback_needed') AND next_retry_at <= statement_timestamp()
         ORDER BY next_retry_at LIMIT :count FOR UPDATE SKIP LOCKED
     ), taken AS (
         UPDATE workspace_provisioning_queue q
@@ -67,7 +67,7 @@ _RETURN_EXPIRED = text(
     """
     WITH expired AS MATERIALIZED (
         SELECT id, attempt_count >= :max_attempts AS spent FROM workspace_provisioning_queue
-        WHERE status = 'processing' AND lease_expires_at <= clock_timestamp()
+        WHERE status = 'processing' AND lease_expires_at <= statement_timestamp()
         FOR UPDATE SKIP LOCKED
     ), returned AS (
         UPDATE workspace_provisioning_queue q

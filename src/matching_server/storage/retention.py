@@ -14,21 +14,21 @@ _BATCH = 5_000
 _NONCES = text(
     """
     DELETE FROM used_nonces WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM used_nonces WHERE used_at < clock_timestamp() - interval '660 seconds' LIMIT :batch))
+        SELECT ctid FROM used_nonces WHERE used_at < statement_timestamp() - interval '660 seconds' LIMIT :batch))
     """
 )
 _ANSWERS = text(
     """
     DELETE FROM idempotent_requests WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM idempotent_requests
-        WHERE created_at < clock_timestamp() - interval '24 hours' LIMIT :batch))
+        WHERE created_at < statement_timestamp() - interval '24 hours' LIMIT :batch))
     """
 )
 _SENT = text(
     """
     DELETE FROM notification_outbox WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM notification_outbox
-        WHERE status = 'sent' AND updated_at < clock_timestamp() - :older_than LIMIT :batch))
+        WHERE status = 'sent' AND updated_at < statement_timestamp() - :older_than LIMIT :batch))
     """
 )
 

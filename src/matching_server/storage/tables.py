@@ -62,6 +62,7 @@ metadata = MetaData(
 
 OPEN = "status IN ('pending', 'matched', 'client_approved', 'advisor_accepted')"
 """Literal, not bound: a partial index is only used when the planner can see its predicate."""
+OFFERED = "status IN ('matched', 'client_approved', 'advisor_accepted')"
 UNSETTLED = f"{OPEN} OR (status = 'finalized' AND provisioning_state = 'queued')"
 HELD = (
     "matched_advisor_id IS NOT NULL AND (status IN ('matched', 'client_approved', 'advisor_accepted')"

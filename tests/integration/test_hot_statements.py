@@ -1,0 +1,206 @@
+"""Statements that run all the time use the index that was made for them, generic plans included.
+
+A partial index serves only where the planner sees its predicate: a bound value hides it once the plan is
+generic, after a few executions on one connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import Connection, text
+
+from matching_server.storage import availability, directory, event_log, matches, pool
+from matching_server.storage import provisioning as queue
+from matching_server.storage.database import Database, Transaction
+from tests.support.databases import TestDatabases, connected
+from tests.support.seed import insert_advisors, insert_projects
+
+RUNS = 30
+HISTORY = 3_000
+OFFERED = 300
+DUE = 5
+COOLDOWN = timedelta(hours=168)
+FILL = (
+    # Ended matches, and those that are offered, each of a project of its own; a few wait.
+    """
+    INSERT INTO advisor_match_requests
+        (id, project_id, requested_by, status, matched_advisor_id, expires_in, expires_at, created_at)
+    SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(),
+        CASE WHEN number <= :offered THEN 'matched' ELSE 'client_declined' END, gen_random_uuid(),
+        interval '2 h', clock_timestamp() + make_interval(hours => number - :due), clock_timestamp()
+    FROM generate_series(1, :history) number
+    """,
+    """
+    INSERT INTO advisor_match_requests (id, project_id, requested_by, status, expires_in, expires_at)
+    SELECT gen_random_uuid(), id, gen_random_uuid(), 'pending', interval '2 h',
+        clock_timestamp() + interval '1 h'
+    FROM unnest(CAST(:waiting AS uuid[])) AS id
+    """,
+    """
+    INSERT INTO project_advisors (project_id, advisor_id)
+    SELECT p.id, a.id FROM (SELECT id FROM projects LIMIT 30) p, (SELECT id FROM advisors LIMIT 100) a
+    """,
+    """
+    INSERT INTO workspace_provisioning_queue (match_id, project_id, status)
+    SELECT id, project_id, CASE WHEN row_number() OVER () <= 5 THEN 'pending' ELSE 'completed' END
+    FROM advisor_match_requests WHERE status = 'client_declined'
+    """,
+    """
+    INSERT INTO project_events (project_id, seq, type, payload)
+    SELECT :project, number, 'advisor.released', '{}' FROM generate_series(1, :history) number
+    """,
+)
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """A database in which what is looked for is rare."""
+
+    database: Database
+    project: UUID
+    advisor: UUID
+
+
+@pytest.fixture(scope="module")
+def crowd(databases: TestDatabases) -> Iterator[Crowd]:
+    """Shared, since every run is undone."""
+    with databases.migrated() as url:
+        with connected(url) as conn:
+            found = _fill(conn)
+        database = Database(url, pool_size=1, application_name="hot")
+        yield Crowd(database, *found)
+        database.close()
+
+
+def _fill(conn: Connection) -> tuple[UUID, UUID]:
+    project, *others = insert_projects(conn, 500)
+    advisors = insert_advisors(conn, HISTORY, slots=1)
+    conn.execute(text("UPDATE advisor_availability SET current_projects = 1"))
+    insert_advisors(conn, DUE)
+    values = {
+        "project": project,
+        "waiting": others[:DUE],
+        "history": HISTORY,
+        "offered": OFFERED,
+        "due": DUE,
+    }
+    for statement in FILL:
+        conn.execute(text(statement), values)
+    conn.execute(text("ANALYZE"))
+    return project, advisors[0]
+
+
+Run = Callable[[Transaction, Crowd], object]
+MATCHES = "advisor_match_requests"
+QUEUE = "workspace_provisioning_queue"
+ANY_INDEX = None
+
+STATEMENTS: dict[str, tuple[str, str | None, Run]] = {
+    "anybody with a slot": (
+        "advisor_availability",
+        "ix_advisor_availability_has_slot",
+        lambda tx, crowd: availability.claim_anybody(tx, [uuid4()]),
+    ),
+    "the next choices": (
+        "advisor_availability",
+        ANY_INDEX,
+        lambda tx, crowd: availability.claim_unlocked(tx, [uuid4() for _ in range(50)]),
+    ),
+    "the next of the backlog": (
+        MATCHES,
+        "ix_advisor_match_requests_pending",
+        lambda tx, crowd: pool.next_servable(tx.conn, COOLDOWN, [uuid4()]),
+    ),
+    "whether others wait": (
+        MATCHES,
+        "ix_advisor_match_requests_pending",
+        lambda tx, crowd: pool.project_context(tx.conn, crowd.project, COOLDOWN),
+    ),
+    "a project's unsettled match": (
+        MATCHES,
+        "uq_advisor_match_requests_unsettled",
+        lambda tx, crowd: matches.lock_unsettled(tx, crowd.project),
+    ),
+    "whether a project is offered to an advisor": (
+        MATCHES,
+        ANY_INDEX,
+        lambda tx, crowd: matches.offered(tx.conn, crowd.project, crowd.advisor),
+    ),
+    "an advisor's open offers": (
+        MATCHES,
+        "ix_advisor_match_requests_held",
+        lambda tx, crowd: matches.open_offers(tx.conn, crowd.advisor),
+    ),
+    "open matches past their time": (
+        MATCHES,
+        "ix_advisor_match_requests_open_expiry",
+        lambda tx, crowd: matches.overdue(tx.conn, 200),
+    ),
+    "jobs that are due": (
+        QUEUE,
+        "ix_workspace_provisioning_queue_due",
+        lambda tx, crowd: queue.take(tx, 1, timedelta(0)),
+    ),
+    "leases that ran out": (
+        QUEUE,
+        "ix_workspace_provisioning_queue_lease",
+        lambda tx, crowd: queue.return_expired(tx, 3),
+    ),
+    "whether an advisor is active": (
+        "project_advisors",
+        ANY_INDEX,
+        lambda tx, crowd: directory.is_active_advisor(tx.conn, crowd.project, crowd.advisor),
+    ),
+    "events after a number": (
+        "project_events",
+        "pk_project_events",
+        lambda tx, crowd: event_log.read_after(tx.conn, crowd.project, HISTORY - 10, 200),
+    ),
+}
+
+
+class Undo(Exception):
+    """Takes back what a run changed, so that the next one finds the same."""
+
+
+def counted(tx: Transaction, what: str, relation: str | None) -> int:
+    """What this connection has counted of a table or an index: its scans, or the entries they returned."""
+    value: int = tx.conn.execute(
+        text(f"SELECT coalesce(pg_stat_get_xact_{what}(to_regclass(:relation)), 0)"), {"relation": relation}
+    ).scalar_one()
+    return value
+
+
+def measured(crowd: Crowd, run: Run, what: str, relation: str | None) -> list[int]:
+    """How much each of many runs under generic plans added to a count."""
+    added = []
+
+    def work(tx: Transaction) -> None:
+        tx.conn.execute(text("SET LOCAL plan_cache_mode = force_generic_plan"))
+        before = counted(tx, what, relation)
+        run(tx, crowd)
+        added.append(counted(tx, what, relation) - before)
+        raise Undo
+
+    for _ in range(RUNS):
+        with pytest.raises(Undo):
+            crowd.database.transact(work)
+    return added
+
+
+@pytest.mark.parametrize("name", list(STATEMENTS))
+def test_a_hot_statement_keeps_its_index(crowd: Crowd, name: str) -> None:
+    table, index, run = STATEMENTS[name]
+    assert measured(crowd, run, "numscans", table) == [0] * RUNS, "the table is read from end to end"
+    if index is not ANY_INDEX:
+        assert min(measured(crowd, run, "numscans", index)) > 0, "the index is not used"
+
+
+def test_the_sweep_reads_what_is_due_and_not_all_that_is_open(crowd: Crowd) -> None:
+    _, index, run = STATEMENTS["open matches past their time"]
+    assert max(measured(crowd, run, "tuples_returned", index)) <= DUE + 1

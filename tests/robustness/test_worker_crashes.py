@@ -1,0 +1,115 @@
+"""Workers that die or freeze with a job in their hands: another one takes it, and the effect is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from advisor_matching.v1.types_pb2 import Match
+from tests.support.locks import held, wait_for_waiters
+from tests.support.processes import ServerProcess, Servers
+from tests.support.wait import eventually
+from tests.support.world import World, own_world
+
+Tell = Callable[[str], None]
+LEASE: dict[str, Any] = {
+    "provision_lease_seconds": 0.6,
+    "sweep_seconds": 0.1,
+    "provision_backoff_seconds": 0.05,
+}
+NOTHING_BEGINS = "LOCK TABLE workspace_provisioning_attempts IN EXCLUSIVE MODE"
+STEPS = {
+    "before its first write": "SELECT FROM project_event_heads FOR UPDATE",
+    "at the access row": "LOCK TABLE project_advisors IN EXCLUSIVE MODE",
+    "at the chat session": "LOCK TABLE unified_chat_sessions IN EXCLUSIVE MODE",
+    "at the welcome message": "LOCK TABLE unified_chat_messages IN EXCLUSIVE MODE",
+    "at the notification": "LOCK TABLE notification_outbox IN EXCLUSIVE MODE",
+    "at its last write": "LOCK TABLE project_events IN EXCLUSIVE MODE",
+}
+"""What somebody else holds, so that the worker stops there."""
+
+
+@pytest.fixture
+def world(conn: Connection, servers: Servers) -> Iterator[World]:
+    """A server that answers calls and leaves the work to others."""
+    with own_world(conn, servers) as world:
+        world.start("--no-workers")
+        yield world
+
+
+def assert_one_workspace(world: World, project: str, match: Match, *, attempts: int) -> None:
+    """What the audit asserts of every completed job, said once more for this one."""
+    for table in ("project_advisors", "unified_chat_sessions", "unified_chat_messages"):
+        assert world.value(f"SELECT count(*) FROM {table} WHERE project_id = :id", id=project) == 1
+    assert world.event_types(project)[3:] == ["advisor.finalized", "message.new", "advisor.workspace_ready"]
+    assert (job(world, match)["status"], job(world, match)["attempt_count"]) == ("completed", attempts)
+
+
+def job(world: World, match: Match) -> Mapping[str, Any]:
+    """The match's only job."""
+    return world.row("SELECT * FROM workspace_provisioning_queue WHERE match_id = :id", id=match.id)
+
+
+def stop_at(world: World, step: str, worker: ServerProcess, stop: Callable[[], None]) -> None:
+    """Stops the worker while it stands at that step of the only job."""
+    with held(world.conn, step):
+        if not worker.running:
+            worker.start()
+        wait_for_waiters(world.conn)
+        stop()
+
+
+def kill_at(world: World, step: str, worker: ServerProcess) -> tuple[str, Match]:
+    """Kills the running worker at that step of a new job: (project, match)."""
+    with held(world.conn, NOTHING_BEGINS) as nothing_begins:
+        project, _, match = world.finalized()
+        with held(world.conn, step):
+            nothing_begins.rollback()
+            eventually(lambda: job(world, match)["status"] == "processing", what="the job has begun")
+            wait_for_waiters(world.conn)
+            worker.kill()
+    return project, match
+
+
+def test_a_worker_killed_at_any_step_is_replaced_and_the_effect_is_one(world: World, tell: Tell) -> None:
+    worker = world.start(**LEASE)
+    for step in STEPS.values():
+        project, match = kill_at(world, step, worker)
+        worker.start()
+        world.wait_for_ready(match.id)
+        assert_one_workspace(world, project, match, attempts=2)
+        world.empty()
+    tell(f"killed at {len(STEPS)} steps")
+
+
+def test_a_lease_that_runs_out_counts_as_an_attempt_and_the_third_is_the_last(world: World) -> None:
+    admin = world.new_admin()
+    project, advisor, match = world.finalized()
+    worker = world.start(**LEASE, wait=False)
+    for _ in range(3):
+        stop_at(world, STEPS["at the chat session"], worker, worker.kill)
+    worker.start()
+    world.wait_for_provisioning(match.id, "failed")
+    errors = world.values("SELECT error FROM workspace_provisioning_attempts ORDER BY number")
+    assert errors == ["the lease ran out"] * 3
+    assert (world.status(match.id), world.load(advisor)) == ("client_approved", 1)
+    assert world.event_types(project)[-1] == "advisor.provisioning_failed"
+    alerted = world.values(
+        "SELECT recipient_id::text FROM notification_outbox WHERE type = 'workspace_provisioning_failure'"
+    )
+    assert alerted == [admin]
+
+
+def test_a_worker_that_wakes_up_after_its_lease_writes_nothing(world: World) -> None:
+    project, _, match = world.finalized()
+    frozen = world.start(**LEASE, wait=False)
+    stop_at(world, STEPS["at the welcome message"], frozen, frozen.freeze)
+    world.start(**LEASE)
+    world.wait_for_ready(match.id, timeout=15)
+    assert_one_workspace(world, project, match, attempts=2)
+    frozen.thaw()
+    eventually(lambda: '"lease_lost"' in frozen.log(), what="the worker has noticed")
+    assert_one_workspace(world, project, match, attempts=2)

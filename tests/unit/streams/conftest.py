@@ -1,0 +1,31 @@
+"""Hubs for tests, with a clock that runs faster where a test says so."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from matching_server.streams import hub, senders
+from tests.support.wait import eventually
+from tests.unit.streams.memory import Stage, running
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """A running hub; nothing of it may be left once it was stopped."""
+    before = set(threading.enumerate())
+    with running() as stage:
+        yield stage
+    eventually(lambda: not set(threading.enumerate()) - before, what="the hub's threads have ended")
+
+
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes seconds takes milliseconds."""
+    monkeypatch.setattr(hub, "_TICK_SECONDS", 0.002)
+    monkeypatch.setattr(hub, "_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(hub, "_RIGHTS_SECONDS", 0.06)
+    monkeypatch.setattr(senders, "_STUCK_SECONDS", 0.02)
+    monkeypatch.setattr(senders, "_CUT_SECONDS", 0.2)

@@ -197,6 +197,8 @@ def main() -> int:
     """Tells the story; what goes wrong is one line, with the end of the server's log, and status 1."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
+    # A shell that starts this in the background may have it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     directory = Directory(SAMPLE)
     view = View(directory.name_of)
     began = time.monotonic()

@@ -160,23 +160,22 @@ def test_an_inactive_advisor_can_be_read_and_is_not_listed(world: World) -> None
         get(world, uuid4())
 
 
-@pytest.mark.parametrize(
-    ("filters", "names"),
-    [
-        ({}, {"free", "busy", "full", "other"}),
-        ({"skill": "go"}, {"free", "busy", "full"}),
-        ({"skill": "PAYMENTS"}, {"free"}),
-        ({"skill": "payment"}, set()),
-        ({"framework": "django"}, {"busy", "other"}),
-        ({"framework": "Go"}, set()),
-        ({"available": True}, {"free", "other"}),
-        ({"available": False}, {"busy", "full"}),
-        ({"skill": "GO", "framework": "DJANGO"}, {"busy"}),
-        ({"skill": "go", "framework": "django", "available": True}, set()),
-        ({"skill": ""}, set()),
-    ],
-)
-def test_filters_narrow_the_list_together(world: World, filters: dict[str, Any], names: set[str]) -> None:
+FILTERS: list[tuple[dict[str, Any], set[str]]] = [
+    ({}, {"free", "busy", "full", "other"}),
+    ({"skill": "go"}, {"free", "busy", "full"}),
+    ({"skill": "PAYMENTS"}, {"free"}),
+    ({"skill": "payment"}, set()),
+    ({"skill": ""}, set()),
+    ({"framework": "django"}, {"busy", "other"}),
+    ({"framework": "Go"}, set()),
+    ({"available": True}, {"free", "other"}),
+    ({"available": False}, {"busy", "full"}),
+    ({"skill": "GO", "framework": "DJANGO"}, {"busy"}),
+    ({"skill": "go", "framework": "django", "available": True}, set()),
+]
+
+
+def test_filters_narrow_the_list_together(world: World) -> None:
     world.advisor(display_name="free", skills=["Go"], specialties=["Payments"])
     world.advisor(display_name="busy", skills=["go"], frameworks=["Django"], status="busy")
     world.advisor(display_name="full", skills=["GO"])
@@ -186,18 +185,19 @@ def test_filters_narrow_the_list_together(world: World, filters: dict[str, Any],
         "UPDATE advisor_availability SET max_concurrent_projects = 1, current_projects = 1"
         " WHERE advisor_id = (SELECT id FROM advisors WHERE display_name = 'full')"
     )
-    assert {one.display_name for one in page_through(world, 50, **filters)} == names
+    found = [(asked, {one.display_name for one in page_through(world, 50, **asked)}) for asked, _ in FILTERS]
+    assert found == FILTERS
     world.run("UPDATE advisor_availability SET current_projects = 0")
 
 
-@pytest.mark.parametrize("size", [1, 3, 7, 20, 21])
-def test_pages_hold_everybody_once_newest_first(world: World, size: int) -> None:
+def test_pages_hold_everybody_once_newest_first(world: World) -> None:
     # Some were created in the same instant: then the id decides.
     for _ in range(2):
         insert_advisors(world.conn, 10)
     world.run("UPDATE advisors SET created_at = date_trunc('second', created_at)")
     expected = [row[0] for row in world.rows("SELECT id FROM advisors ORDER BY created_at DESC, id DESC")]
-    assert [one.id for one in page_through(world, size)] == expected
+    for size in (1, 3, 7, 20, 21):
+        assert [one.id for one in page_through(world, size)] == expected
 
 
 def test_newcomers_between_two_pages_move_nothing(world: World) -> None:

@@ -134,6 +134,8 @@ class Hub:
     def open(self, watch: Watch) -> None:
         """Takes a stream in; it gets every event after its position."""
         with self._lock:
+            if watch.state is State.ENDED:
+                return  # Its reader has gone already.
             tail = self._tails.get(watch.project_id)
             if tail is None:
                 tail = self._tails[watch.project_id] = _Tail(seq=watch.position)
@@ -223,17 +225,26 @@ class Hub:
                 shown = tail.seq
                 events = self._source.after(project_id, shown, _PAGE)
                 if events and events[0].seq != shown + 1:
-                    self._end_all(project_id, self._source.compacted(project_id))
-                    break
+                    self._skip_pruned(project_id, tail, events[0].seq - 1)
                 self.deliver(events)
                 with self._lock:
                     more = len(events) == _PAGE or tail.read_again
+                    more = more and self._tails.get(project_id) is tail
                     tail.reading, tail.read_again = more, False
         except Exception as error:
             # The poller looks again.
             _log.warning("event_read_failed", project_id=str(project_id), error=type(error).__name__)
             with self._lock:
                 tail.reading = tail.read_again = False
+
+    def _skip_pruned(self, project_id: UUID, tail: _Tail, pruned_through: int) -> None:
+        """Ends who was to see what is gone, and goes on after it."""
+        error = self._source.compacted(project_id)
+        with self._lock:
+            tail.seq = max(tail.seq, pruned_through)
+            behind = [watch for watch in tail.live if watch.position < pruned_through]
+        for watch in behind:
+            self._finish(watch, error)
 
     def _catch_up(self, watch: Watch) -> None:
         """Moves a stream that is behind along the log until it can go on live."""
@@ -318,11 +329,16 @@ class Hub:
                     watch, Unauthenticated(AuthenticationFault.CLAIMS_EXPIRED, "the claims have expired")
                 )
             elif now - watch.last_sent >= self._heartbeat_seconds and not watch.waiting:
-                newest = encode_event_id(self._source.epoch, watch.project_id, watch.position)
-                watch.push(self._render_heartbeat(watch.project_id, newest))
-                self._senders.schedule(watch)
+                self._beat(watch)
             if look_up_rights and not watch.caller.acts_for_platform:
                 self._recheck(watch)
+
+    def _beat(self, watch: Watch) -> None:
+        """Under the lock: a heartbeat must not name an event that is not queued before it."""
+        with self._lock:
+            newest = encode_event_id(self._source.epoch, watch.project_id, watch.position)
+            watch.push(self._render_heartbeat(watch.project_id, newest))
+        self._senders.schedule(watch)
 
     def _recheck(self, watch: Watch) -> None:
         """Takes a stream out of the live ones until its rights have been looked up again."""
@@ -344,10 +360,6 @@ class Hub:
     def _finish(self, watch: Watch, error: DomainError) -> None:
         watch.finish(error)
         self._senders.schedule(watch)
-
-    def _end_all(self, project_id: UUID, error: DomainError) -> None:
-        for watch in self._watches(project_id):
-            self._finish(watch, error)
 
     def _watches(self, project_id: UUID | None = None) -> list[Watch]:
         with self._lock:

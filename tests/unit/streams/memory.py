@@ -23,6 +23,7 @@ from matching_server.domain.model import Caller, MatchStatus, Role
 from matching_server.operations.watching import EventSource, WatchRights, WatchStart
 from matching_server.streams.hub import Hub
 from matching_server.streams.watch import Watch
+from tests.support.wait import eventually
 
 EVERYTHING = WatchRights(everything=True)
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
@@ -256,3 +257,15 @@ def running(**how: Any) -> Iterator[Stage]:
         for reader in stage.readers:
             reader.go_on()
         stage.hub.stop()
+
+
+def arrives(reader: Reader, seqs: list[int]) -> None:
+    """Just these events, in this order."""
+    eventually(lambda: len(reader.seqs) >= len(seqs), interval=0.002, what=f"{len(seqs)} events arrive")
+    assert reader.seqs == seqs
+
+
+def ended(reader: Reader) -> Exception | None:
+    """What the stream ended with, once it has."""
+    assert reader.ended.wait(WAIT), "the stream has not ended"
+    return reader.error

@@ -16,13 +16,7 @@ from matching_server.streams.hub import _PAGE
 from matching_server.streams.watch import CATCH_UP_LIMIT, QUEUE_LIMIT
 from tests.support.rounds import rounds
 from tests.support.wait import eventually
-from tests.unit.streams.memory import WAIT, Reader, Stage, running
-
-
-def arrives(reader: Reader, seqs: list[int]) -> None:
-    """Just these events, in this order."""
-    eventually(lambda: len(reader.seqs) >= len(seqs), interval=0.002, what=f"{len(seqs)} events arrive")
-    assert reader.seqs == seqs
+from tests.unit.streams.memory import WAIT, Reader, Stage, arrives, running
 
 
 def test_live_events_arrive_in_order_at_every_stream(stage: Stage) -> None:

@@ -13,8 +13,7 @@ from matching_server.domain.events import EventType, ProjectEvent, decode_event_
 from matching_server.domain.model import Role
 from matching_server.operations.watching import WatchRights
 from tests.support.wait import eventually
-from tests.unit.streams.memory import WAIT, Reader, Stage, running
-from tests.unit.streams.test_delivery import arrives
+from tests.unit.streams.memory import WAIT, Reader, Stage, arrives, running
 
 pytestmark = pytest.mark.usefixtures("fast")
 SILENCE = 0.03

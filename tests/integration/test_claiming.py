@@ -177,7 +177,7 @@ def test_who_may_not_be_offered_is_not_claimed_as_anybody_either(world: World) -
 
 def test_sixteen_callers_never_take_more_slots_than_there_are(world: World) -> None:
     advisors = insert_advisors(world.conn, 5, slots=3)
-    for _ in range(rounds(8)):
+    for _ in range(rounds(5)):
         projects = insert_projects(world.conn, 24)
         chunks = [projects[index::16] for index in range(16)]
         made = answers(
@@ -211,7 +211,7 @@ def test_claims_and_returns_under_load_keep_the_count(world: World) -> None:
             match = world.create(project)
             world.decide(match, Side.CLIENT, Decision.DECLINED)
 
-    projects = insert_projects(world.conn, rounds(96))
+    projects = insert_projects(world.conn, rounds(72))
     watcher = threading.Thread(target=watch)
     watcher.start()
     answers(together(*[partial(live, projects[index::12]) for index in range(12)]))

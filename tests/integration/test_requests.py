@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -192,6 +193,19 @@ def test_duplicates_at_the_same_moment_have_one_effect_and_one_answer(
         assert [one for one in found if isinstance(one, bytes)] == [encoded(made)] * 3
         assert world.told(project) == ["advisor.matched"]
     assert world.load(advisor) == count
+
+
+@pytest.mark.parametrize("fail_if_open", [False, True])
+def test_whoever_of_several_duplicates_was_answered_has_spent_the_nonce(
+    world: World, fail_if_open: bool
+) -> None:
+    world.advisor(slots=100)
+    for turn in range(rounds(5)):
+        project, request = world.project(), uuid4()
+        mine = [world.client(project, request_id=request, nonce=f"{turn}.{number}") for number in range(4)]
+        answers(together(*[partial(world.ask_for, project, one, fail_if_open=fail_if_open) for one in mine]))
+        for one in mine:
+            refuse_replay(world, project, replace(one, id=uuid4()))
 
 
 def test_who_comes_second_with_an_answer_leaves_no_trace(world: World) -> None:

@@ -95,6 +95,11 @@ def test_the_policy_is_what_was_set(environment: pytest.MonkeyPatch) -> None:
         ("MATCHING_DECLINE_COOLDOWN_HOURS", "1e9"),
         ("MATCHING_EVENT_RETENTION_DAYS", "0"),
         ("MATCHING_DRAIN_SECONDS", ""),
+        # A secret in the wrong place is not repeated either.
+        ("MATCHING_LISTEN", URL),
+        ("MATCHING_LOG_LEVEL", SECRET),
+        ("MATCHING_RPC_THREADS", SECRET),
+        (FLAG, SECRET),
         (FLAG, "yes"),
         (FLAG, "TRUE"),
         (FLAG, ""),

@@ -79,7 +79,7 @@ def event_from_bytes(data: bytes) -> ProjectEvent:
             correlation_id=values["correlation_id"],
             created_at=datetime.fromisoformat(values["created_at"]),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"not an event: {error!r}") from error
 
 

@@ -149,6 +149,7 @@ class Runner:
         return committed.value
 
     def _answered(self, call: Call) -> bytes | None:
-        if call.request_key is None:
+        """The kept answer; whoever gets it has spent the call's nonce, as if they had been later."""
+        if self.database.read(lambda conn: requests.answer_of(conn, call)) is None:
             return None
-        return self.database.read(lambda conn: requests.answer_of(conn, call))
+        return self.database.transact(lambda tx: requests.admit(tx.conn, call)).value

@@ -165,7 +165,7 @@ def prune(tx: Transaction, project_id: UUID, older_than: timedelta) -> int:
             """
             WITH last_old AS (
                 SELECT max(seq) AS seq FROM project_events
-                WHERE project_id = :project_id AND created_at < clock_timestamp() - :older_than
+                WHERE project_id = :project_id AND created_at < statement_timestamp() - :older_than
             ), moved AS (
                 UPDATE project_event_heads SET pruned_through = last_old.seq FROM last_old
                 WHERE project_id = :project_id AND last_old.seq > pruned_through

@@ -130,11 +130,6 @@ def fail(tx: Transaction, job: LeasedJob, error: str, *, permanent: bool) -> Non
     _end(tx, job, JobStatus.FAILED, error=error, permanent=permanent)
 
 
-def need_rollback(tx: Transaction, job: LeasedJob, error: str, *, permanent: bool) -> None:
-    """No attempt is left, and the rollback could not be done at once: it is tried again from the queue."""
-    _end(tx, job, JobStatus.ROLLBACK_NEEDED, error=error, permanent=permanent)
-
-
 def _end(
     tx: Transaction,
     job: LeasedJob,

@@ -264,8 +264,13 @@ class Hub:
         """One page further; returns whether there may be another one to read at once."""
         if not self._can_read_on(watch) or (watch.recheck_rights and not self._renew_rights(watch)):
             return False
+        # Before the reading: what has been shown by then is in the log, or has been pruned from it.
+        with self._lock:
+            tail = self._tails.get(watch.project_id)
+            shown = tail.seq if tail is not None else 0
         events = self._source.after(watch.project_id, watch.position, _PAGE)
-        if events and events[0].seq != watch.position + 1:
+        gone = events[0].seq != watch.position + 1 if events else shown > watch.position
+        if gone:
             self._finish(watch, self._source.compacted(watch.project_id))
             return False
         with self._lock:

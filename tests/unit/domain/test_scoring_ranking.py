@@ -35,7 +35,7 @@ def large(*advisors: PoolAdvisor) -> list[PoolAdvisor]:
     return [*advisors, *CROWD[: LARGE - len(advisors)]]
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(st.data(), st.lists(pool_advisors(), max_size=8), st.sampled_from([0, 42, 45, 50]), moments)
 def test_it_is_what_an_exact_ranking_gives(
     data: st.DataObject, some: list[PoolAdvisor], crowd: int, moment: datetime
@@ -49,6 +49,7 @@ def test_it_is_what_an_exact_ranking_gives(
     assert len(found) + sum(ranking.exclusions.values()) == len(pool)
 
 
+@settings(max_examples=40)
 @given(st.lists(pool_advisors(), min_size=2, max_size=8), st.randoms(use_true_random=False))
 def test_the_order_of_the_pool_does_not_matter(some: list[PoolAdvisor], shuffle: random.Random) -> None:
     asked = request(tech_stack=TechStack("go"), owner_timezone="Europe/Berlin")

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from matching_server.domain.model import AvailabilityStatus, ExclusionReason, PendingReason
@@ -89,6 +89,7 @@ def test_who_was_free_and_was_lost_counts_as_busy() -> None:
     assert rank([ADA], request(), MOMENT).pending_reason is PendingReason.ALL_ADVISORS_BUSY
 
 
+@settings(max_examples=60)
 @given(st.lists(pool_advisors(), min_size=1, max_size=8), st.sampled_from([0, 60]), st.data())
 def test_a_record_is_replayed_byte_for_byte_even_out_of_json(
     some: list[PoolAdvisor], crowd: int, data: st.DataObject

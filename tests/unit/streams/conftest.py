@@ -13,8 +13,13 @@ from tests.unit.streams.memory import Stage, running
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
-    """A running hub; nothing of it may be left once it was stopped."""
+def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """A running hub; nothing of it may be left once it was stopped.
+
+    It does not look for events by itself, unless the test is ``fast``: what it hears of has to do.
+    """
+    if "fast" not in request.fixturenames:
+        monkeypatch.setattr(hub, "_LOOK_SECONDS", 3_600.0)
     before = set(threading.enumerate())
     with running() as stage:
         yield stage

@@ -22,7 +22,7 @@ from matching_server.domain.events import (
 from matching_server.domain.model import Caller, MatchStatus, Role
 from matching_server.operations.watching import EventSource, WatchRights, WatchStart
 from matching_server.streams.hub import Hub
-from matching_server.streams.watch import Watch
+from matching_server.streams.watch import State, Watch
 from tests.support.wait import eventually
 
 EVERYTHING = WatchRights(everything=True)
@@ -232,6 +232,13 @@ class Stage:
         """A stream that gets what comes after that number."""
         watch, reader = self.watch(after, **how)
         self.hub.open(watch)
+        return reader
+
+    def open_live(self) -> Reader:
+        """A stream that has read its history, and hears of the next event by the hub alone."""
+        watch, reader = self.watch()
+        self.hub.open(watch)
+        eventually(lambda: watch.state is State.LIVE, interval=0.001)
         return reader
 
     def commit(self, project: UUID | None = None, **what: Any) -> ProjectEvent:

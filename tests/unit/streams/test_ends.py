@@ -25,7 +25,8 @@ from tests.unit.streams.memory import WAIT, Stage, arrives, ended
 
 
 def test_a_reader_that_stops_reading_is_cut_and_can_resume(stage: Stage) -> None:
-    slow, quick = stage.open(), stage.open()
+    # One that still reads history would not be cut: history waits for its reader.
+    slow, quick = stage.open_live(), stage.open()
     stage.commit()
     arrives(slow, [1])
     slow.stop_reading()
@@ -134,6 +135,19 @@ def test_history_that_is_gone_is_an_error_and_never_skipped(stage: Stage) -> Non
     assert error.metadata == {"oldest_event_id": encode_event_id(stage.log.epoch, stage.project, 6)}
     assert late.got == []
     arrives(stage.open(after=6), [7, 8, 9, 10])
+
+
+def test_history_that_is_gone_to_the_last_event_is_an_error_where_others_are_live(stage: Stage) -> None:
+    stage.log.append_many(stage.project, 10)
+    live = stage.open(after=10)
+    stage.log.prune(stage.project, through=10)
+    late = stage.open(after=5)
+    try:
+        assert isinstance(ended(late), EventsCompacted)
+        stage.commit()
+        arrives(live, [11])
+    finally:
+        stage.log.fail = RuntimeError("A reading that goes on all the same would outlive the test.")
 
 
 def test_a_gap_that_is_gone_ends_who_was_live_and_nobody_who_comes_later(stage: Stage) -> None:

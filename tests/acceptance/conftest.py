@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 from matching_server.embedded import EmbeddedServices
 from tests.support.databases import TestDatabases
 from tests.support.processes import Servers
-from tests.support.world import World, emptied, own_world, shared_world, with_logs
+from tests.support.world import World
+from tests.support.worlds import emptied, own_world, shared_world, with_logs
 
 
 @pytest.fixture(scope="module")

@@ -135,3 +135,12 @@ def test_the_sweep_expires_what_nobody_looks_at(own: World) -> None:
     )
     owner = str(own.value("SELECT owner_id FROM projects"))
     assert sorted(told) == sorted([advisor, owner])
+
+
+def test_repeating_an_approval_on_an_overdue_match_expires_it(world: World) -> None:
+    project, advisor, match = world.matched()
+    world.client(project).submit_client_decision(match.id, APPROVED)
+    world.execute("UPDATE advisor_match_requests SET expires_at = clock_timestamp()")
+    assert world.client(project).submit_client_decision(match.id, APPROVED).status == EXPIRED
+    assert world.status(match.id) == "expired"
+    assert world.load(advisor) == 0

@@ -14,6 +14,7 @@ from advisor_matching.v1.types_pb2 import (
     WorkspaceProvisioning,
 )
 from matching_client import EtagMismatch, InvalidTransition, MatchNotFound
+from tests.support.watching import watching
 from tests.support.world import World
 
 APPROVED, DECLINED = "DECISION_APPROVED", "DECISION_DECLINED"
@@ -38,7 +39,7 @@ def decide(
 def test_a_match_lives_from_the_request_to_the_workspace(world: World, order: tuple[str, str]) -> None:
     project, advisor, match = world.matched(locale="de-AT")
     first, second = order
-    with world.client(project, server=1).watch(project, from_start=True) as watch:
+    with watching(world.client(project, server=1), project, from_start=True) as watch:
         answer = decide(world, first, project, advisor, match.id, APPROVED, reason="fits")
         assert answer.status == answer.match.status == _STATUS_OF[first]
         assert not answer.workspace_provisioning

@@ -9,6 +9,7 @@ import pytest
 
 from advisor_matching.v1.types_pb2 import Advisor, MatchCriteria, MatchStatus
 from tests.support.wait import eventually
+from tests.support.watching import watching
 from tests.support.world import World
 
 DECLINED = "DECISION_DECLINED"
@@ -126,7 +127,7 @@ def test_who_has_waited_longest_is_served_soon_after_a_slot_comes_free(
 def test_a_service_that_waits_is_told_by_event_and_its_owner_by_notification(world: World) -> None:
     [match_id] = wait(world, 1)
     project = world.service().get_match(match_id).project_id
-    with world.client(project, server=1).watch(project) as watch:
+    with watching(world.client(project, server=1), project) as watch:
         advisor = world.new_advisor(status="busy")
         world.advisor(advisor, server=0).update_availability(status=AVAILABLE)
         event = next(watch)

@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 from matching_server.embedded import EmbeddedServices
 from tests.support.databases import TestDatabases, connected
 from tests.support.processes import Servers
-from tests.support.world import World, emptied, own_world, shared_world, with_logs
+from tests.support.world import World
+from tests.support.worlds import emptied, own_world, shared_world, with_logs
 
 _TOLD = pytest.StashKey[list[str]]()
 _HERE = Path(__file__).parent

@@ -106,7 +106,7 @@ def test_callers_of_the_client_notice_nothing_of_restarts(own: World, tell: Tell
 
     def restart() -> None:
         try:
-            for _ in range(rounds(4)):
+            for _ in range(rounds(3)):
                 before = sum(made)
                 eventually(lambda: sum(made) > before + 20, timeout=20, what="calls go on")  # noqa: B023
                 assert server.terminate() == 0
@@ -116,7 +116,7 @@ def test_callers_of_the_client_notice_nothing_of_restarts(own: World, tell: Tell
 
     actions: list[Callable[[], None]] = [restart, *(partial(ask, number) for number in range(6))]
     assert together(actions) == [None] * 7
-    tell(f"{rounds(4)} restarts, {sum(made)} calls")
+    tell(f"{rounds(3)} restarts, {sum(made)} calls")
 
 
 def test_a_call_that_takes_long_is_answered_by_a_server_that_is_ending(own: World) -> None:

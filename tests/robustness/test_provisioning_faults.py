@@ -2,57 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 
 import pytest
 
 from advisor_matching.v1.types_pb2 import Decision, Match, MatchStatus, WorkspaceProvisioning
+from tests.support.faults import CAUSE, NOTHING_BEGINS, STEPS, failing
 from tests.support.locks import held
 from tests.support.wait import eventually
 from tests.support.world import World
 
 APPROVED = Decision.DECISION_APPROVED
-CAUSE = "the disk is on fire"
-STEPS = {
-    "access row": "INSERT ON project_advisors",
-    "chat session": "INSERT ON unified_chat_sessions",
-    "welcome message": "INSERT ON unified_chat_messages",
-    "event": "INSERT ON project_events WHEN (NEW.type = 'advisor.workspace_ready')",
-    "match": "UPDATE ON advisor_match_requests WHEN (NEW.provisioning_state = 'ready')",
-    "job": "UPDATE ON workspace_provisioning_queue WHEN (NEW.status = 'completed')",
-    "notification": "INSERT ON notification_outbox WHEN (NEW.type = 'workspace_ready')",
-}
-"""What a provisioning writes, by what it writes."""
 FAILURE = "workspace_provisioning_failure"
-
-
-@contextmanager
-def failing(world: World, step: str, times: int = 1_000_000) -> Iterator[None]:
-    """The step raises so many times, and then no more."""
-    on, _, condition = STEPS[step].partition(" WHEN ")
-    # A sequence counts on through rolled back transactions.
-    world.conn.exec_driver_sql(
-        f"""
-        CREATE SEQUENCE fault_number;
-        CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN
-            IF nextval('fault_number') <= {times} THEN RAISE EXCEPTION '{CAUSE}'; END IF;
-            RETURN NEW;
-        END $$;
-        CREATE TRIGGER fault BEFORE {on} FOR EACH ROW {condition and f"WHEN {condition}"}
-            EXECUTE FUNCTION fault()
-        """
-    )
-    try:
-        yield
-    finally:
-        world.conn.exec_driver_sql("DROP FUNCTION fault CASCADE; DROP SEQUENCE fault_number")
-
-
-def nothing_begins(world: World) -> AbstractContextManager[object]:
-    """No job can be taken while the block runs."""
-    return held(world.conn, "LOCK TABLE workspace_provisioning_attempts IN EXCLUSIVE MODE")
 
 
 def the_job(world: World, match: Match) -> dict[str, object]:
@@ -111,9 +72,9 @@ def _assert_rolled_back(world: World, advisor: str, match: Match) -> None:
     assert now.workspace_provisioning == WorkspaceProvisioning.WORKSPACE_PROVISIONING_FAILED
     assert now.client_decision == match.client_decision
     assert not now.HasField("advisor_decision"), "the side that finalized it has to decide again"
-    fresh = now.expires_at.ToDatetime() - match.expires_at.ToDatetime()
-    since = now.updated_at.ToDatetime() - match.created_at.ToDatetime()
-    assert abs((fresh - since).total_seconds()) < 0.5
+    assert now.expires_at.ToDatetime() > match.expires_at.ToDatetime(), "it has its full time again"
+    lasts = now.expires_at.ToDatetime() - now.updated_at.ToDatetime()
+    assert abs((lasts - timedelta(hours=2)).total_seconds()) < 1
 
 
 def _assert_told(world: World, project: str, match: Match, admins: set[str]) -> None:
@@ -170,7 +131,7 @@ LOST = {
 @pytest.mark.parametrize("why", LOST)
 def test_a_fault_that_cannot_pass_closes_the_match_after_one_attempt(world: World, why: str) -> None:
     admin = world.new_admin()
-    with nothing_begins(world):
+    with held(world.conn, NOTHING_BEGINS):
         project, advisor, match = world.finalized()
         world.execute(LOST[why].replace(":advisor", f"'{advisor}'").replace(":project", f"'{project}'"))
     world.wait_for_provisioning(match.id, "failed")
@@ -188,7 +149,7 @@ def test_a_fault_that_cannot_pass_closes_the_match_after_one_attempt(world: Worl
 
 
 def test_the_project_whose_advisor_was_lost_may_ask_again(world: World) -> None:
-    with nothing_begins(world):
+    with held(world.conn, NOTHING_BEGINS):
         project, advisor, match = world.finalized()
         world.service().deactivate_advisor(advisor)
     world.wait_for_status(match.id, "expired")

@@ -37,15 +37,14 @@ def decline_request(match_id: str) -> SubmitClientDecisionRequest:
 
 
 def test_200_creates_for_one_project_are_one_match(world: World, tell: Tell) -> None:
-    world.new_advisor()
-    count = rounds(200)
     for _ in range(rounds(2)):
+        world.new_advisor()
         project = world.new_project()
-        created = create_all(world, [project] * count, servers=2)
+        created = create_all(world, [project] * 200, servers=2)
         assert len({match.id for match in created}) == 1
         assert {match.status for match in created} == {MATCHED}
         assert world.event_types(project) == ["advisor.matched"]
-    tell(f"{rounds(2)} rounds of {count} creates")
+    tell(f"{rounds(2)} rounds of 200 creates")
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from matching_client import (
 from matching_client.status_details import from_rpc_error
 from matching_server.domain.events import encode_event_id
 from tests.support.history import History
+from tests.support.watching import watching
 from tests.support.world import World
 
 Tell = Callable[[str], None]
@@ -51,7 +52,7 @@ def add_pair(world: World, project: str, *, server: int = 0) -> None:
 
 def seen_after(world: World, project: str, last_event_id: str, count: int) -> list[int]:
     """The numbers of the next events after the id, which must be the last for now."""
-    with world.client(project).watch(project, last_event_id=last_event_id) as watch:
+    with watching(world.client(project), project, last_event_id=last_event_id) as watch:
         numbers = [next(watch).seq for _ in range(count)]
         add_pair(world, project)
         following = next(watch).seq
@@ -63,7 +64,7 @@ def refusal(world: World, project: str, last_event_id: str) -> MatchingError:
     """How a watch that would begin there is refused."""
     with (
         pytest.raises(MatchingError) as refused,
-        world.client(project).watch(project, last_event_id=last_event_id) as watch,
+        watching(world.client(project), project, last_event_id=last_event_id) as watch,
     ):
         next(watch)
     return refused.value
@@ -100,7 +101,7 @@ def test_a_watch_that_begins_before_what_is_kept_is_told_where_it_can(world: Wor
         error = refusal(world, project, gone)
         assert isinstance(error, EventsCompacted)
         assert error.oldest_event_id == ids[2]
-    with world.client(project).watch(project, from_start=True) as watch:
+    with watching(world.client(project), project, from_start=True) as watch:
         assert [next(watch).seq for _ in range(3)] == [4, 5, 6]
     assert seen_after(world, project, ids[3], 2) == [5, 6]
     # What the error named is at the edge, and good.
@@ -110,11 +111,11 @@ def test_a_watch_that_begins_before_what_is_kept_is_told_where_it_can(world: Wor
 def test_a_filter_leaves_the_events_of_those_names(world: World) -> None:
     project = logged(world, 3)
     wanted = ["advisor.match_declined"]
-    with world.client(project).watch(project, from_start=True, types=wanted) as watch:
+    with watching(world.client(project), project, from_start=True, types=wanted) as watch:
         assert [next(watch).seq for _ in range(3)] == [2, 4, 6]
         add_pair(world, project, server=1)
         assert next(watch).seq == 8
-    with pytest.raises(InvalidArgument), world.client(project).watch(project, types=["no.such"]) as watch:
+    with pytest.raises(InvalidArgument), watching(world.client(project), project, types=["no.such"]) as watch:
         next(watch)
 
 
@@ -122,11 +123,11 @@ def test_an_advisor_who_is_offered_a_match_sees_its_events_alone_until_they_decl
     project = logged(world, 1)
     world.execute("UPDATE advisor_availability SET status = 'offline'")
     advisor = world.new_advisor()
-    with pytest.raises(ProjectNotFound), world.advisor(advisor).watch(project) as early:
+    with pytest.raises(ProjectNotFound), watching(world.advisor(advisor), project) as early:
         next(early)
     match = world.client(project).create_match(project).match
     assert match.matched_advisor.id == advisor
-    with world.advisor(advisor, server=1).watch(project, from_start=True) as watch:
+    with watching(world.advisor(advisor, server=1), project, from_start=True) as watch:
         assert (next(watch).seq, watch.last_event_id != "") == (3, True)
         world.client(project).submit_client_decision(match.id, APPROVED)
         world.advisor(advisor).submit_advisor_decision(match.id, DECLINED)
@@ -141,7 +142,7 @@ def test_an_advisor_who_is_offered_a_match_sees_its_events_alone_until_they_decl
 def test_the_right_to_watch_ends_with_the_expiry_of_the_offer(world: World) -> None:
     advisor, project = world.new_advisor(), world.new_project()
     world.client(project).create_match(project, expires_in=timedelta(seconds=1))
-    with world.advisor(advisor).watch(project, from_start=True) as watch:
+    with watching(world.advisor(advisor), project, from_start=True) as watch:
         assert [next(watch).type for _ in range(2)] == ["advisor.matched", "advisor.match_expired"]
         with pytest.raises(ProjectNotFound):
             next(watch)
@@ -149,7 +150,7 @@ def test_the_right_to_watch_ends_with_the_expiry_of_the_offer(world: World) -> N
 
 def test_once_the_workspace_is_ready_the_advisor_sees_everything(world: World) -> None:
     project, advisor, match = world.matched()
-    with world.advisor(advisor).watch(project, from_start=True) as watch:
+    with watching(world.advisor(advisor), project, from_start=True) as watch:
         world.client(project).submit_client_decision(match.id, APPROVED)
         world.advisor(advisor).submit_advisor_decision(match.id, APPROVED)
         # 5 is the welcome: a message of a chat that is not yet theirs.
@@ -157,7 +158,7 @@ def test_once_the_workspace_is_ready_the_advisor_sees_everything(world: World) -
         world.new_advisor()
         add_pair(world, project, server=1)
         assert [next(watch).seq for _ in range(2)] == [7, 8]
-    with world.advisor(advisor).watch(project, from_start=True) as watch:
+    with watching(world.advisor(advisor), project, from_start=True) as watch:
         assert [next(watch).seq for _ in range(8)] == list(range(1, 9))
 
 
@@ -165,12 +166,17 @@ def test_once_the_workspace_is_ready_the_advisor_sees_everything(world: World) -
 def stream(caller: MatchingClient, project: str, *types: str) -> Iterator[Iterator[ProjectEvent]]:
     """The bare stream: heartbeats included, and nothing resumed."""
     request = WatchProjectEventsRequest(project_id=project, types=types)
-    begun = caller.stubs.event.WatchProjectEvents(request)
+    begun = caller.stubs.event.WatchProjectEvents(request, timeout=20)
     begun.initial_metadata()
     try:
         yield (response.event for response in begun)
     finally:
         begun.cancel()
+
+
+def next_stored(events: Iterator[ProjectEvent]) -> ProjectEvent:
+    """The next event that is no heartbeat."""
+    return next(event for event in events if event.type != "heartbeat")
 
 
 def test_heartbeats_carry_the_newest_id_also_where_a_filter_hides_everything(world: World) -> None:
@@ -192,7 +198,7 @@ def test_a_stream_ends_when_its_claims_do(world: World) -> None:
     caller = world.caller(owner, claims=Claims(owner, roles=["client"], expires=ends))
     with stream(caller, project) as events:
         add_pair(world, project)
-        assert [next(events).seq for _ in range(2)] == [3, 4]
+        assert [next_stored(events).seq for _ in range(2)] == [3, 4]
         with pytest.raises(grpc.RpcError) as ended:
             list(events)
     error = from_rpc_error(ended.value)
@@ -211,7 +217,7 @@ def test_a_watch_goes_on_with_fresh_claims(world: World) -> None:
         return Claims(owner, roles=["client"], expires=int(time.time()) + 2)
 
     numbers: list[int] = []
-    with world.service().as_user(claims=claims).watch(project) as watch:
+    with watching(world.service().as_user(claims=claims), project) as watch:
         # Events go on while the first claims run out and the second ones take over.
         while len(asked) < 2 and len(numbers) < 2_000:
             add_pair(world, project)
@@ -223,7 +229,7 @@ def test_a_watch_goes_on_with_fresh_claims(world: World) -> None:
 def test_events_of_another_server_are_prompt(world: World, tell: Tell) -> None:
     project = logged(world, 1)
     took = []
-    with world.client(project, server=0).watch(project) as watch:
+    with watching(world.client(project, server=0), project) as watch:
         for _ in range(10):
             began = time.monotonic()
             add_pair(world, project, server=1)
@@ -242,17 +248,17 @@ def threads_of(pid: int) -> int:
 def test_300_open_streams_need_no_thread_of_their_own(world: World, tell: Tell) -> None:
     project, pid = logged(world, 1), world.servers.all[0].pid
     # The pool for calls has grown to its size, and whoever sends has begun.
-    with world.client(project).watch(project, from_start=True) as watch:
+    with watching(world.client(project), project, from_start=True) as watch:
         next(watch)
         before = threads_of(pid)
         opened = []
         for _ in range(300):
             request = WatchProjectEventsRequest(project_id=project)
-            begun = world.caller(uuid.uuid4(), "service").stubs.event.WatchProjectEvents(request)
+            begun = world.caller(uuid.uuid4(), "service").stubs.event.WatchProjectEvents(request, timeout=60)
             begun.initial_metadata()
             opened.append(begun)
         add_pair(world, project)
-        assert {next(begun).event.seq for begun in opened} == {3}
+        assert {next_stored(answer.event for answer in begun).seq for begun in opened} == {3}
         after = threads_of(pid)
         for begun in opened:
             begun.cancel()

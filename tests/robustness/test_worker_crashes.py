@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
 from advisor_matching.v1.types_pb2 import Match
+from tests.support.faults import NOTHING_BEGINS, failing
 from tests.support.locks import held, wait_for_waiters
 from tests.support.processes import ServerProcess, Servers
 from tests.support.wait import eventually
-from tests.support.world import World, own_world
+from tests.support.world import World
+from tests.support.worlds import own_world
 
 Tell = Callable[[str], None]
 LEASE: dict[str, Any] = {
@@ -20,7 +23,6 @@ LEASE: dict[str, Any] = {
     "sweep_seconds": 0.1,
     "provision_backoff_seconds": 0.05,
 }
-NOTHING_BEGINS = "LOCK TABLE workspace_provisioning_attempts IN EXCLUSIVE MODE"
 STEPS = {
     "before its first write": "SELECT FROM project_event_heads FOR UPDATE",
     "at the access row": "LOCK TABLE project_advisors IN EXCLUSIVE MODE",
@@ -104,12 +106,28 @@ def test_a_lease_that_runs_out_counts_as_an_attempt_and_the_third_is_the_last(wo
 
 
 def test_a_worker_that_wakes_up_after_its_lease_writes_nothing(world: World) -> None:
-    project, _, match = world.finalized()
-    frozen = world.start(**LEASE, wait=False)
-    stop_at(world, STEPS["at the welcome message"], frozen, frozen.freeze)
+    """It froze while it wrote down that its attempt had failed; meanwhile another worker has succeeded."""
+    frozen = world.start(**LEASE | {"provision_lease_seconds": 2})
+    with failing(world, "access row", times=1), ExitStack() as until_frozen:
+        with held(world.conn, NOTHING_BEGINS) as nothing_begins:
+            project, _, match = world.finalized()
+            with held(world.conn, STEPS["before its first write"]):
+                nothing_begins.rollback()
+                eventually(lambda: job(world, match)["status"] == "processing", what="the job has begun")
+                until_frozen.enter_context(held(world.conn, NOTHING_BEGINS))
+        eventually(lambda: ends_an_attempt(world), what="the worker writes down that its attempt has failed")
+        frozen.freeze()
     world.start(**LEASE)
     world.wait_for_ready(match.id, timeout=15)
     assert_one_workspace(world, project, match, attempts=2)
     frozen.thaw()
     eventually(lambda: '"lease_lost"' in frozen.log(), what="the worker has noticed")
     assert_one_workspace(world, project, match, attempts=2)
+
+
+def ends_an_attempt(world: World) -> bool:
+    """Whether somebody waits for a lock to do so. The claim loop and the sweep wait for it, too."""
+    waiting = (
+        "SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    return any("WITH ended" in statement for statement in world.values(waiting))

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 import grpc
 import pytest
-import redis
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import OperationalError
 
 from advisor_matching.v1.types_pb2 import Match, MatchStatus, ProjectEvent
 from matching_client import Claims, MatchingClient
-from matching_server.embedded import EmbeddedServices
 from matching_server.storage.invariants import audit
-from tests.support.databases import TestDatabases, connected, wait_until_alone
 from tests.support.processes import ServerProcess, Servers
 from tests.support.seed import insert_advisor, insert_project, insert_user
 from tests.support.wait import eventually
+from tests.support.watching import watching
 
 SERVICE, ADMIN = UUID(int=1), UUID(int=2)
 """Callers that need no row."""
@@ -197,7 +193,7 @@ class World:
 
     def watched(self, project_id: str, count: int, *, server: int = 0) -> list[ProjectEvent]:
         """The first events of a project as a watcher gets them."""
-        with self.service(server=server).watch(project_id, from_start=True) as watch:
+        with watching(self.service(server=server), project_id, from_start=True) as watch:
             return [next(watch) for _ in range(count)]
 
     def empty(self) -> None:
@@ -249,53 +245,3 @@ def environment(settings: Mapping[str, object]) -> dict[str, str]:
         "auto_provision": "ADVISOR_AUTO_PROVISION"
     }
     return {names[name]: str(value) for name, value in settings.items()}
-
-
-def shared_world(
-    databases: TestDatabases,
-    services: EmbeddedServices,
-    directory: Path,
-    *,
-    servers: Sequence[tuple[str, ...]],
-    settings: Mapping[str, object],
-) -> Generator[World]:
-    """A world for many tests, each of which begins with it emptied; a server for each tuple of arguments."""
-    with databases.migrated() as url, connected(url) as conn:
-        world = World(conn, Servers(directory, url, services.redis_url))
-        for arguments in servers:
-            world.servers.start(*arguments, environment=environment(settings), wait=False)
-        try:
-            for server in world.servers.all:
-                server.wait_until_ready()
-            yield world
-        finally:
-            world.close()
-        wait_until_alone(conn)
-        world.assert_sound()
-
-
-def emptied(world: World, services: EmbeddedServices) -> Iterator[World]:
-    """The world as if nothing had happened yet; what the test leaves is audited."""
-    world.empty()
-    with redis.Redis.from_url(services.redis_url) as client:
-        client.flushall()
-    yield world
-    world.assert_sound()
-
-
-@contextmanager
-def own_world(conn: Connection, servers: Servers) -> Iterator[World]:
-    """A world for one test, whose servers are ended when the block is."""
-    world = World(conn, servers)
-    try:
-        yield world
-    finally:
-        world.close()
-
-
-def with_logs(item: pytest.Item, report: pytest.TestReport) -> pytest.TestReport:
-    """The report of a failed test, with what the shared servers wrote last."""
-    world = getattr(item, "funcargs", {}).get("shared")
-    if report.failed and isinstance(world, World):
-        report.sections += [(f"log of {server.name}", server.log(last=40)) for server in world.servers.all]
-    return report

@@ -44,7 +44,7 @@ def _submit(tx: Transaction, call: Call, command: SubmitDecision, policy: Policy
             raise MatchNotFound(command.match_id)
         earlier = match.decision_of(command.side)
         if earlier is not None and earlier.decision is command.decision:
-            return match
+            return transitions.expire(tx, log, match, ClosedReason.EXPIRED) if match.overdue else match
         if command.etag is not None and command.etag != match.etag:
             raise EtagMismatch(match.id)
         if match.overdue:

@@ -67,8 +67,9 @@ __version__: str
 
 
 def __getattr__(name: str) -> str:
-    """The version, looked up when it is asked for: that costs more than the rest of this package."""
+    """The version, looked up when it is asked for."""
     if name == "__version__":
+        # Here and not above: it costs more than the rest of the package.
         from importlib.metadata import version  # noqa: PLC0415
 
         return version("advisor-matching")

@@ -7,13 +7,13 @@ from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
-from google.rpc.error_details_pb2 import (  # type: ignore[import-untyped]
+from google.rpc.error_details_pb2 import (
     BadRequest,
     ErrorInfo,
     RequestInfo,
     RetryInfo,
 )
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+from google.rpc.status_pb2 import Status
 
 from matching_client.errors import FieldViolation, MatchingError
 from matching_client.signing import CORRELATION_HEADER

@@ -77,11 +77,16 @@ class Watch(Iterator[ProjectEvent]):
         and any that reconnecting cannot cure. A refusal that arrives late is raised by the first `next()`.
         """
         deadline = time.monotonic() + timeout
+        refused: MatchingError | None = None
         while not self._closed.is_set():
             try:
                 self._establish(deadline)
+            except DeadlineExceeded as error:
+                # The last attempt was cut off: why those before it failed says more.
+                self._pause(refused or error, deadline)
             except MatchingError as error:
                 self._pause(error, deadline)
+                refused = error
             else:
                 break
 

@@ -100,20 +100,24 @@ class Application:
         self._health_loop = Loop("health", self._check_health, _HEALTH_SECONDS)
         self._server = build_server(
             Pipeline(keys),
-            {
-                "MatchService": MatchService(runner),
-                "DecisionService": DecisionService(runner),
-                "AvailabilityService": AvailabilityService(runner),
-                "AdminService": AdminService(runner),
-                "EventService": EventService(runner, self._open_watch),
-                "ChatService": ChatService(),
-                "DirectoryService": DirectoryService(runner),
-                "SystemService": SystemService(lambda: self._status, auto_provision=settings.auto_provision),
-            },
+            self._servicers(runner),
             self._health,
             threads=settings.rpc_threads,
             reflect=settings.reflection_on,
         )
+
+    def _servicers(self, runner: Runner) -> dict[str, object]:
+        flag = self._settings.auto_provision
+        return {
+            "MatchService": MatchService(runner),
+            "DecisionService": DecisionService(runner),
+            "AvailabilityService": AvailabilityService(runner),
+            "AdminService": AdminService(runner),
+            "EventService": EventService(runner, self._open_watch),
+            "ChatService": ChatService(),
+            "DirectoryService": DirectoryService(runner),
+            "SystemService": SystemService(lambda: self._status, auto_provision=flag),
+        }
 
     def start(self) -> str:
         """Binds, starts everything, and returns the address that is served on.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import SecretStr
 
 from matching_server import config, logs
 from matching_server.config import Settings, SettingsError
@@ -277,11 +278,10 @@ def _shortest(path: Path, here: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _required(value: object, name: str) -> str:
+def _required(value: SecretStr | None, name: str) -> str:
     if value is None:
         raise CannotRun(f"{name} is not set")
-    secret = getattr(value, "get_secret_value", None)
-    return str(secret() if secret else value)
+    return value.get_secret_value()
 
 
 def main() -> None:

@@ -137,6 +137,7 @@ def load(**overrides: object) -> Settings:
         SettingsError: with a line for each setting that is wrong, and no value in it.
     """
     try:
+        # Each value is checked by its field, which is what a type checker would have to know here.
         return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         raise SettingsError("; ".join(_line(dict(fault)) for fault in error.errors())) from None

@@ -10,8 +10,8 @@ from dataclasses import replace
 import grpc
 import pytest
 from google.protobuf.message import Message
-from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc  # type: ignore[import-untyped]
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from advisor_matching.v1.availability_service_pb2 import UpdateAvailabilityRequest
 from advisor_matching.v1.event_service_pb2 import WatchProjectEventsRequest

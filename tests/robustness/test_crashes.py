@@ -91,6 +91,10 @@ def _assert_refused_calls_had_not_begun(world: World, load: Load) -> None:
     }
 
 
+def _reached(made: list[int], wanted: int) -> bool:
+    return sum(made) > wanted
+
+
 def test_callers_of_the_client_notice_nothing_of_restarts(own: World, tell: Tell) -> None:
     """The client makes a call again that was turned away; each is acknowledged within its timeout."""
     server = own.start(**SETTINGS)
@@ -107,8 +111,8 @@ def test_callers_of_the_client_notice_nothing_of_restarts(own: World, tell: Tell
     def restart() -> None:
         try:
             for _ in range(rounds(3)):
-                before = sum(made)
-                eventually(lambda: sum(made) > before + 20, timeout=20, what="calls go on")  # noqa: B023
+                wanted = sum(made) + 20
+                eventually(partial(_reached, made, wanted), timeout=20, what="calls go on")
                 assert server.terminate() == 0
                 server.start()
         finally:

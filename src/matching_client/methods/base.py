@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from typing import TypedDict, TypeVar
 
 import grpc
@@ -27,7 +28,7 @@ class CallOptions(TypedDict, total=False):
     """Names the call in the service's logs; 1 to 128 of `[A-Za-z0-9._-]`. Default: made by the service."""
 
 
-class Caller:
+class Caller(ABC):
     """What the methods stand on."""
 
     stubs: Stubs
@@ -35,9 +36,9 @@ class Caller:
     timeout: float
     """Default of the methods' `timeout`, in seconds."""
 
+    @abstractmethod
     def _ensure_open(self) -> None:
         """Raises RuntimeError once the client is closed."""
-        raise NotImplementedError
 
     def _call(
         self,

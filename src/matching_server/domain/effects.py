@@ -15,15 +15,8 @@ class Effects:
     events: list[ProjectEvent] = field(default_factory=list)
     """Appended to the log, in order: to be shown to watchers."""
     availability_changed: set[UUID] = field(default_factory=set)
-    """Advisors whose load, status or slots changed."""
+    """Advisors whose load, status or slots changed: what is cached of them is old. Nothing is cached yet."""
     capacity_freed: bool = False
     """A slot may have come free: the backlog is worth a look."""
     job_queued: bool = False
     """A provisioning job waits to be taken."""
-
-    def absorb(self, other: Effects) -> None:
-        """Adds what a later transaction of the same call left to do."""
-        self.events += other.events
-        self.availability_changed |= other.availability_changed
-        self.capacity_freed |= other.capacity_freed
-        self.job_queued |= other.job_queued

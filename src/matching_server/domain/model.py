@@ -322,13 +322,6 @@ class Match:
         return self.status in OPEN_STATUSES
 
     @property
-    def is_unsettled(self) -> bool:
-        """Open, or finalized with a workspace that is still to be made. A project has at most one."""
-        return self.is_open or (
-            self.status is MatchStatus.FINALIZED and self.provisioning_state is ProvisioningState.QUEUED
-        )
-
-    @property
     def holds_slot(self) -> bool:
         """Whether the advisor's slot is held by this match (afterwards the access row holds it)."""
         if self.matched_advisor_id is None:

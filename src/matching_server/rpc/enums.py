@@ -52,8 +52,6 @@ ASSIGNMENT_TYPE = EnumMap(types_pb2.AssignmentType, model.AssignmentType)
 WORKSPACE_PROVISIONING = EnumMap(types_pb2.WorkspaceProvisioning, model.ProvisioningState)
 PENDING_REASON = EnumMap(types_pb2.PendingReason, model.PendingReason)
 CLOSED_REASON = EnumMap(types_pb2.ClosedReason, model.ClosedReason)
-MATCHING_ALGORITHM = EnumMap(types_pb2.MatchingAlgorithm, model.MatchingAlgorithm)
-EXCLUSION_REASON = EnumMap(types_pb2.ExclusionReason, model.ExclusionReason)
 ACTOR_TYPE = EnumMap(types_pb2.ActorType, model.ActorType)
 
 

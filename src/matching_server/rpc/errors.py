@@ -13,7 +13,7 @@ import grpc
 import structlog
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from google.rpc import error_details_pb2, status_pb2
 
 from matching_server.domain.errors import DomainError, FieldViolation, InvalidArgument, Reason
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-from grpc_health.v1 import health, health_pb2  # type: ignore[import-untyped]
+from grpc_health.v1 import health, health_pb2
 
 from matching_server.rpc.access import SERVICES
 from matching_server.rpc.pooled import Pooled

@@ -179,6 +179,7 @@ def _parse(method: Method, body: bytes) -> Message:
 
 def _request_key(method: Method, request: Message) -> RequestKey | None:
     """By what a repeat of the request is recognized: the message, not its bytes, which can differ."""
+    # ``has_request_id`` was read from the descriptor, which a type checker cannot see.
     value: str = request.request_id  # type: ignore[attr-defined]
     if not value:
         return None

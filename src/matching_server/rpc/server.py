@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2  # type: ignore[import-untyped]
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from matching_server.rpc.access import SERVICES
 from matching_server.rpc.health import HEALTH_SERVICE, Health

@@ -86,7 +86,7 @@ class Database:
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Runs reads, each statement on its own snapshot; repeated once where the connection was broken."""
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(2):
             try:
                 with self._autocommit.connect() as conn:
                     return work(conn)

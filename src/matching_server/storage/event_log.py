@@ -20,23 +20,15 @@ from matching_server.domain.events import EventPayload, EventType, ProjectEvent
 from matching_server.storage.database import Transaction
 from matching_server.storage.tables import event_log_epoch, project_event_heads, project_events
 
-_LOCK_HEAD = text(
-    # The clock is read from the locked row's scan, that is, after the wait for the lock.
-    """
+# The clock is read outside the materialized part, and so after the wait for the lock.
+_LOCK = """
     WITH head AS MATERIALIZED (
-        SELECT last_seq FROM project_event_heads WHERE project_id = :project_id FOR UPDATE
+        SELECT last_seq FROM project_event_heads WHERE project_id = :project_id FOR UPDATE {}
     )
     SELECT last_seq, clock_timestamp() AS now FROM head
     """
-)
-_TRY_LOCK_HEAD = text(
-    """
-    WITH head AS MATERIALIZED (
-        SELECT last_seq FROM project_event_heads WHERE project_id = :project_id FOR UPDATE SKIP LOCKED
-    )
-    SELECT last_seq, clock_timestamp() AS now FROM head
-    """
-)
+_LOCK_HEAD = text(_LOCK.format(""))
+_TRY_LOCK_HEAD = text(_LOCK.format("SKIP LOCKED"))
 _MAKE_HEAD = text(
     """
     INSERT INTO project_event_heads (project_id) SELECT id FROM projects WHERE id = :project_id

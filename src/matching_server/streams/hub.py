@@ -115,7 +115,9 @@ class Hub:
 
     def stop(self) -> None:
         """Ends the threads."""
-        self._stopping.set()
+        # Under the lock, as every submission to the readers is: none can come after their end.
+        with self._lock:
+            self._stopping.set()
         self._readers.shutdown(cancel_futures=True)
         for thread in self._threads:
             thread.join(timeout=5)
@@ -366,10 +368,9 @@ class Hub:
         watch.finish(error)
         self._senders.schedule(watch)
 
-    def _watches(self, project_id: UUID | None = None) -> list[Watch]:
+    def _watches(self) -> list[Watch]:
         with self._lock:
-            tails = self._tails if project_id is None else {project_id: self._tails.get(project_id)}
-            return [watch for tail in tails.values() if tail is not None for watch in tail.all]
+            return [watch for tail in self._tails.values() for watch in tail.all]
 
 
 class _Once:

@@ -69,9 +69,8 @@ class Senders:
         for _ in range(missing):
             self._add_thread()
         for watch, seconds in stuck:
-            if seconds > _CUT_SECONDS:
+            if seconds > _CUT_SECONDS and watch.sink.cancel():
                 _log.info("stream_cut", project_id=str(watch.project_id), blocked_seconds=round(seconds, 1))
-                watch.sink.cancel()
 
     def _add_thread(self) -> None:
         with self._lock:

@@ -50,11 +50,6 @@ class Loop:
             self._thread.join(timeout)
 
     @property
-    def stopping(self) -> bool:
-        """Whether ``stop`` has been called: a long step asks now and then."""
-        return self._stopping.is_set()
-
-    @property
     def alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread.is_alive()

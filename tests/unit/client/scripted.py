@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2 as details  # type: ignore[import-untyped]
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
-from grpc_status import rpc_status  # type: ignore[import-untyped]
+from google.rpc import error_details_pb2 as details
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
 
 from advisor_matching.v1 import types_pb2
 from advisor_matching.v1.event_service_pb2 import WatchProjectEventsRequest, WatchProjectEventsResponse

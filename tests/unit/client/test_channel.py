@@ -5,7 +5,7 @@ import threading
 import time
 
 import grpc
-import grpc_testing  # type: ignore[import-untyped]
+import grpc_testing
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass

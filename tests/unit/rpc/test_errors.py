@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from google.rpc import error_details_pb2, status_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs

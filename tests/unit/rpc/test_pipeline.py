@@ -9,9 +9,9 @@ from typing import Any
 from uuid import UUID
 
 import grpc
-import grpc_testing  # type: ignore[import-untyped]
+import grpc_testing
 import pytest
-from google.rpc import error_details_pb2  # type: ignore[import-untyped]
+from google.rpc import error_details_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs

@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
-from google.rpc import error_details_pb2  # type: ignore[import-untyped]
+from google.rpc import error_details_pb2
 from structlog.testing import capture_logs
 
 from advisor_matching.v1 import event_service_pb2 as pb

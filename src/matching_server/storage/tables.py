@@ -69,9 +69,11 @@ HELD = (
     " OR (status = 'finalized' AND provisioning_state IS DISTINCT FROM 'ready'))"
 )
 
+
 _Time = DateTime(timezone=True)
 _now = text("clock_timestamp()")
 _new_id = text("gen_random_uuid()")
+_this_transaction = text("pg_current_xact_id()::text::bigint")
 _empty_list = text("'{}'::text[]")
 _empty_object = text("'{}'::jsonb")
 
@@ -145,6 +147,10 @@ advisor_availability = Table(
     Column("last_assigned_at", _Time),
     Column("availability_preferences", JSONB, nullable=False, server_default=_empty_object),
     Column("updated_at", _Time, nullable=False, server_default=_now),
+    # Kept by triggers: any change; any but the load's, the advisor's profile included; who changed the row last.
+    Column("version", BigInteger, nullable=False, server_default="1"),
+    Column("profile_version", BigInteger, nullable=False, server_default="1"),
+    Column("changed_xid", BigInteger, nullable=False, server_default=_this_transaction),
     _one_of("status", AvailabilityStatus),
     CheckConstraint("max_concurrent_projects BETWEEN 1 AND 100", name="max_concurrent_projects"),
     CheckConstraint("current_projects >= 0", name="current_projects"),

@@ -16,6 +16,7 @@ from matching_server.domain.effects import Effects
 from matching_server.domain.errors import StorageUnavailable
 from matching_server.domain.events import ProjectEvent
 from matching_server.operations.commands import WatchProject
+from matching_server.operations.picture import Picture
 from matching_server.operations.runner import Runner
 from matching_server.operations.watching import EventSource, WatchStart
 from matching_server.rpc import convert_events
@@ -40,6 +41,9 @@ from matching_server.workers.background import Background
 from matching_server.workers.loop import Loop
 
 _HEALTH_SECONDS = 1.0
+_PICTURE_SECONDS = 1.0
+"""How long a change of the pool that nobody told of can stay unseen."""
+_PICTURE_READERS = 2
 _LOOPS_AND_READERS = 8
 """Connections that the loops, the readers of events and the look at the database's health need at most."""
 
@@ -71,9 +75,15 @@ class Application:
             pool_size=settings.provision_workers + _LOOPS_AND_READERS,
             application_name="matching-background",
         )
+        # Of its own: the picture is looked after in the middle of transactions, which hold a connection.
+        self._picture_database = Database(
+            database_url, pool_size=_PICTURE_READERS, application_name="matching-picture"
+        )
+        self._picture = Picture(self._picture_database)
+        self._picture_loop = Loop("picture", self._look_at_pool, _PICTURE_SECONDS)
         policy = settings.policy()
-        runner = Runner(self._database, policy, self._after_commit)
-        background_runner = Runner(self._background_database, policy, self._after_commit)
+        runner = Runner(self._database, policy, self._picture, self._after_commit)
+        background_runner = Runner(self._background_database, policy, self._picture, self._after_commit)
 
         self._source = EventSource(self._background_database)
         self._publisher = fanout.Publisher(fanout.connect(redis_url))
@@ -124,8 +134,11 @@ class Application:
 
         Raises:
             CannotListen: the address is taken.
+            StorageUnavailable: the database does not answer.
         """
         port = listen(self._server, self._settings.listen, self._credentials())
+        self._picture.look()
+        self._picture_loop.start()
         self._publisher.start()
         self._subscriber.start()
         self._hub.start()
@@ -154,6 +167,9 @@ class Application:
         self._hub.stop()
         self._subscriber.stop()
         self._publisher.stop()
+        self._picture_loop.stop()
+        self._picture_loop.join(_PICTURE_SECONDS)
+        self._picture_database.close()
         self._database.close()
         self._background_database.close()
         _log.info("stopped")
@@ -199,9 +215,14 @@ class Application:
         message = convert_events.event_message(event, self._source.epoch)
         return event_service_pb2.WatchProjectEventsResponse(event=message).SerializeToString()
 
+    def _look_at_pool(self) -> bool:
+        self._picture.look()
+        return False
+
     def _check_health(self) -> bool:
         """Serving means: the database answers, and every thread that should run does."""
         alive = self._hub.alive and self._publisher.alive and self._subscriber.alive
+        alive = alive and self._picture_loop.alive
         alive = alive and (self._background is None or self._background.alive)
         try:
             self._background_database.ping()

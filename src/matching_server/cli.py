@@ -103,6 +103,8 @@ def _serve(settings: Settings, connection_file: Path | None, *, workers: bool, s
     if not current:
         raise CannotRun("the database's schema is not current: run 'matching-server migrate'")
     stop = _hold_back_stop_signals()
+    if sample is not None:
+        _seed(database_url, sample, unless_filled=True)
     try:
         application = Application(settings, keys, workers=workers)
         address = application.start()
@@ -113,7 +115,6 @@ def _serve(settings: Settings, connection_file: Path | None, *, workers: bool, s
     try:
         with _connection_file(connection_file, settings, first.id, first.secret, address):
             if sample is not None:
-                _seed(database_url, sample, unless_filled=True)
                 _print_first_call(sample, address, connection_file)
             _wait_for(stop)
     finally:

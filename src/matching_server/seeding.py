@@ -24,6 +24,7 @@ from matching_server.domain.errors import InvalidArgument
 from matching_server.domain.model import Advisor, Caller, Project, Role
 from matching_server.operations import availability, directory
 from matching_server.operations.commands import ListAdvisors, Page, UpdateAvailability
+from matching_server.operations.picture import Picture
 from matching_server.operations.policy import Policy
 from matching_server.operations.runner import Runner
 from matching_server.rpc.fields import read
@@ -94,7 +95,7 @@ def load_directory(database: Database, content: Directory) -> Iterator[None]:
 
 
 def _runner(database: Database) -> Runner:
-    return Runner(database, Policy(), _nobody_to_tell)
+    return Runner(database, Policy(), Picture(database), _nobody_to_tell)
 
 
 def _nobody_to_tell(effects: Effects) -> None:

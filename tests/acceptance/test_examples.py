@@ -141,7 +141,7 @@ class Pool:
             owner_timezone=project.owner_timezone,
             cooling_down=frozenset(cooling_down),
         )
-        ranking = scoring.rank(list(self._advisors.values()), request, self._moment)
+        ranking = scoring.rank(scoring.Pool(self._advisors.values()), request, self._moment, 1000)
         best = ranking.candidates[0].advisor
         self._advisors[best.id] = replace(
             best, current_projects=best.current_projects + 1, last_assigned_at=self._moment

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from matching_server.domain.errors import TransactionConflict
 from matching_server.domain.model import Decision, Match, MatchStatus, Side
 from matching_server.storage import availability
-from matching_server.storage.availability import Claim
+from matching_server.storage.availability import AsRanked, Claim
 from matching_server.storage.database import Database, Transaction
 from tests.integration.world import WAIT, World, answers, together
 from tests.support.locks import held, wait_for_waiters
@@ -32,6 +32,12 @@ def locked(conn: Connection, advisor_id: UUID) -> AbstractContextManager[Connect
     )
 
 
+def as_ranked(world: World, advisor_id: UUID, load: int) -> AsRanked:
+    """The advisor as they are stored, ranked with that load."""
+    query = "SELECT profile_version FROM advisor_availability WHERE advisor_id = :id"
+    return AsRanked(advisor_id, load, world.ask(query, id=advisor_id))
+
+
 def rank_first(world: World, advisor_id: UUID) -> None:
     """Whoever has been assigned comes after those who never were."""
     world.run(
@@ -42,8 +48,9 @@ def rank_first(world: World, advisor_id: UUID) -> None:
 
 def test_a_claim_takes_one_slot_and_tells_the_load_before(world: World) -> None:
     advisor = world.advisor(slots=2)
+    ranked = as_ranked(world, advisor, load=1)
     claims = [
-        world.database.transact(lambda tx: availability.claim_first_choice(tx, advisor)).value
+        world.database.transact(lambda tx: availability.claim_first_choice(tx, ranked)).value
         for _ in range(3)
     ]
     assert claims == [Claim(advisor, 0, 2), Claim(advisor, 1, 2), None]
@@ -63,10 +70,11 @@ def test_a_claim_is_refused_by_the_row_whatever_the_ranking_thought(
     world: World, database: Database, change: str
 ) -> None:
     advisor = world.advisor()
+    ranked = as_ranked(world, advisor, load=2)
 
     def claims(tx: Transaction) -> list[Claim | None]:
         return [
-            availability.claim_first_choice(tx, advisor),
+            availability.claim_first_choice(tx, ranked),
             availability.claim_unlocked(tx, [advisor]),
             availability.claim_anybody(tx, []),
         ]

@@ -14,9 +14,11 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Connection, text
 
-from matching_server.storage import availability, directory, event_log, matches, pool
+from matching_server.domain.model import MatchCriteria
+from matching_server.storage import availability, backlog, directory, event_log, matches
 from matching_server.storage import provisioning as queue
 from matching_server.storage.database import Database, Transaction
+from matching_server.storage.project_context import project_context
 from tests.support.databases import TestDatabases, connected
 from tests.support.seed import insert_advisors, insert_projects
 
@@ -114,12 +116,12 @@ STATEMENTS: dict[str, tuple[str, str | None, Run]] = {
     "the next of the backlog": (
         MATCHES,
         "ix_advisor_match_requests_pending",
-        lambda tx, crowd: pool.next_servable(tx.conn, COOLDOWN, [uuid4()]),
+        lambda tx, crowd: backlog.next_servable(tx.conn, COOLDOWN, [uuid4()]),
     ),
     "whether others wait": (
         MATCHES,
         "ix_advisor_match_requests_pending",
-        lambda tx, crowd: pool.project_context(tx.conn, crowd.project, COOLDOWN),
+        lambda tx, crowd: project_context(tx.conn, crowd.project, MatchCriteria(), COOLDOWN),
     ),
     "a project's unsettled match": (
         MATCHES,

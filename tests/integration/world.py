@@ -19,6 +19,7 @@ from matching_server.domain.events import ProjectEvent
 from matching_server.domain.model import Caller, Decision, Match, Role, Side
 from matching_server.operations import decisions, matching
 from matching_server.operations.commands import CreatedMatch, CreateMatch, SubmitDecision
+from matching_server.operations.picture import Picture
 from matching_server.operations.policy import Policy
 from matching_server.operations.runner import Runner
 from matching_server.storage import event_log, matches
@@ -59,13 +60,14 @@ class World:
 
     database: Database
     conn: Connection
+    picture: Picture
     policy: Policy = field(default_factory=Policy)
     effects: list[Effects] = field(default_factory=list)
 
     @property
     def runner(self) -> Runner:
         """Gives use cases their transaction; what they left to do is collected in ``effects``."""
-        return Runner(self.database, self.policy, self.effects.append)
+        return Runner(self.database, self.policy, self.picture, self.effects.append)
 
     def under(self, **policy: Any) -> World:
         """The same world with other settings."""

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from matching_server.domain.events import ProjectEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much work an advisor has, as it was written; of two, the one with the higher version holds."""
+
+    advisor_id: UUID
+    current_projects: int
+    last_assigned_at: datetime | None
+    version: int
+    profile_version: int
 
 
 @dataclass(slots=True)
@@ -15,7 +27,11 @@ class Effects:
     events: list[ProjectEvent] = field(default_factory=list)
     """Appended to the log, in order: to be shown to watchers."""
     availability_changed: set[UUID] = field(default_factory=set)
-    """Advisors whose load, status or slots changed: what is cached of them is old. Nothing is cached yet."""
+    """Advisors whose load, status or slots changed: what is cached of them is old."""
+    loads: list[Load] = field(default_factory=list)
+    """Loads that were written: to be taken over by the pictures of the pool."""
+    profiles_changed: set[UUID] = field(default_factory=set)
+    """Advisors of whom more than the load changed: they have to be read again."""
     capacity_freed: bool = False
     """A slot may have come free: the backlog is worth a look."""
     job_queued: bool = False

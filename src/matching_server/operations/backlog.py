@@ -15,11 +15,12 @@ from matching_server.domain.errors import TransactionConflict
 from matching_server.domain.model import MatchStatus
 from matching_server.domain.scoring import Ranking
 from matching_server.operations import choosing, transitions
-from matching_server.operations.policy import Policy
 from matching_server.operations.runner import Runner
-from matching_server.storage import matches, pool
+from matching_server.storage import backlog as stored
+from matching_server.storage import matches
 from matching_server.storage.database import Transaction
 from matching_server.storage.event_log import ProjectLog, lock_project
+from matching_server.storage.project_context import project_context
 
 _WAIT_SECONDS = 5.0
 """How long a call waits for its turn; each turn of another is a few milliseconds."""
@@ -52,7 +53,7 @@ def run_pass(runner: Runner, *, until: UUID | None = None, wait: bool = True) ->
     tried: list[UUID] = []
     deadline = time.monotonic() + _WAIT_SECONDS
     while True:
-        step = runner.system(lambda tx: _serve_next(tx, runner.policy, tried))
+        step = runner.system(lambda tx: _serve_next(tx, runner, tried))
         if step.busy:
             if not wait:
                 return served
@@ -70,30 +71,34 @@ def run_pass(runner: Runner, *, until: UUID | None = None, wait: bool = True) ->
             return served
 
 
-def _serve_next(tx: Transaction, policy: Policy, tried: list[UUID]) -> _Step:
+def _serve_next(tx: Transaction, runner: Runner, tried: list[UUID]) -> _Step:
     """Serves the oldest match that can be, if it is this pass's turn."""
-    if pool.next_servable(tx.conn, policy.decline_cooldown, tried) is None:
+    policy = runner.policy
+    if stored.next_servable(tx.conn, policy.decline_cooldown, tried) is None:
         return _Step()
-    if not pool.take_backlog_turn(tx.conn):
+    if not stored.take_backlog_turn(tx.conn):
         return _Step(busy=True)
     # Whoever had the turn before may have served it by now.
-    found = pool.next_servable(tx.conn, policy.decline_cooldown, tried)
+    found = stored.next_servable(tx.conn, policy.decline_cooldown, tried)
     if found is None:
         return _Step()
     project_id, match_id = found
     with lock_project(tx, project_id) as log:
-        return _Step(match_id, served=log is not None and _serve(tx, log, match_id, policy))
+        return _Step(match_id, served=log is not None and _serve(tx, log, match_id, runner))
 
 
-def _serve(tx: Transaction, log: ProjectLog, match_id: UUID, policy: Policy) -> bool:
+def _serve(tx: Transaction, log: ProjectLog, match_id: UUID, runner: Runner) -> bool:
+    policy = runner.policy
     match = matches.lock(tx, match_id)
-    context = pool.project_context(tx.conn, log.project_id, policy.decline_cooldown)
-    if match is None or context is None or match.status is not MatchStatus.PENDING or match.overdue:
+    if match is None:
+        return False
+    context = project_context(tx.conn, log.project_id, match.criteria, policy.decline_cooldown)
+    if context is None or match.status is not MatchStatus.PENDING or match.overdue:
         return False
     request = choosing.ranking_request(
         context, match.criteria, allow_previous=match.allow_previous, policy=policy
     )
-    choice = choosing.choose(tx, request, log.now)
+    choice = choosing.choose(tx, runner.picture, request, log.now)
     if isinstance(choice, Ranking):
         return False
     transitions.serve_pending(tx, log, match, choice.record, policy, auto_accept=choice.auto_accept)

@@ -1,26 +1,29 @@
 """Choosing an advisor for a match: rank first, claim second.
 
-The ranking proposes, on what it has read; the claim decides, on locked rows. So a slot is never given twice,
-and nobody is turned away while one is free.
+The ranking proposes, on this server's picture of the pool; the claim decides, on locked rows. So a slot is
+never given twice, and nobody is turned away while one is free.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from matching_server.domain import scoring
 from matching_server.domain.model import MatchCriteria
 from matching_server.domain.scoring import Candidate, Ranking, RankingRequest
+from matching_server.operations.picture import Picture, Proposal
 from matching_server.operations.policy import Policy
 from matching_server.storage import availability, pool
-from matching_server.storage.availability import Claim
+from matching_server.storage.availability import AsRanked, Claim
 from matching_server.storage.database import Transaction
 from matching_server.storage.matches import ClaimRecord
-from matching_server.storage.pool import ProjectContext
+from matching_server.storage.project_context import ProjectContext
 
-_NEXT_CHOICES = 50
-"""How many further candidates are tried without waiting before everybody with a slot is asked."""
+_PROPOSALS = 3
+"""How often a first choice that was not as it had been ranked is ranked anew before everybody is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,8 @@ def ranking_request(
     """What is looked for: the caller's criteria, completed from the project and from the settings."""
     return RankingRequest(
         owner_id=context.owner_id,
-        tech_stack=criteria.tech_stack or context.tech_stack,
-        complexity=criteria.project_complexity or context.complexity,
+        tech_stack=context.tech_stack,
+        complexity=context.complexity,
         weights=criteria.scoring_weights or policy.weights,
         owner_timezone=context.owner_timezone,
         excluded=frozenset(criteria.exclude_advisor_ids),
@@ -47,56 +50,103 @@ def ranking_request(
     )
 
 
-def choose(tx: Transaction, request: RankingRequest, now: datetime) -> Choice | Ranking:
+def choose(tx: Transaction, picture: Picture, request: RankingRequest, now: datetime) -> Choice | Ranking:
     """Claims the best advisor that can be had, or returns the ranking that found nobody."""
-    ranking = scoring.rank(pool.load(tx.conn), request, now)
-    claim = _claim(tx, ranking)
-    if claim is None:
-        return ranking
-    candidate = _candidate_of(tx, ranking, claim)
+    choice = _claim_proposed(tx, picture, request, now)
+    if choice is not None:
+        return choice
+    # Nobody in the picture, or nobody who could be had: now what is stored is asked, not what is remembered.
+    ranking = picture.rank(request, now)
+    if ranking.candidates:
+        choice = _claim_proposed(tx, picture, request, now)
+        if choice is not None:
+            return choice
+    claim = availability.claim_anybody(tx, never_offered(request), request.required)
+    return ranking if claim is None else _choice(ranking, _seen_now(tx, ranking, claim), claim)
+
+
+def _claim_proposed(
+    tx: Transaction, picture: Picture, request: RankingRequest, now: datetime
+) -> Choice | None:
+    for _ in range(_PROPOSALS):
+        proposal = picture.propose(request, now)
+        first, *others = proposal.ranking.candidates or (None,)
+        if first is None:
+            return None
+        claim = None
+        try:
+            claim = availability.claim_first_choice(tx, as_ranked(first))
+        except availability.RowHeld:
+            return _claim_next(tx, proposal.ranking, others)
+        finally:
+            # The reservation stays until the transaction has ended, whichever way.
+            tx.on_end.append(_settle(proposal, claim))
+        if claim is not None:
+            return _choice(proposal.ranking, first, claim)
+        picture.read_again([first.advisor.id])
+    return None
+
+
+def _claim_next(tx: Transaction, ranking: Ranking, others: Sequence[Candidate]) -> Choice | None:
+    """The best of the next choices whose row nobody holds."""
+    claim = availability.claim_unlocked(tx, [one.advisor.id for one in others])
+    return None if claim is None else _choice(ranking, _seen_now(tx, ranking, claim), claim)
+
+
+def _settle(proposal: Proposal, claim: Claim | None) -> Callable[[bool], None]:
+    return lambda committed: proposal.end(claim.written if claim is not None and committed else None)
+
+
+def as_ranked(candidate: Candidate) -> AsRanked:
+    """What the ranking has assumed of a candidate."""
+    advisor = candidate.advisor
+    return AsRanked(advisor.id, advisor.current_projects, advisor.profile_version)
+
+
+def never_offered(request: RankingRequest) -> frozenset[UUID]:
+    """Whom the request leaves out by name."""
+    return (
+        request.excluded
+        | request.excluded_by_rule
+        | request.cooling_down
+        | request.already_active
+        | {request.owner_id}
+    )
+
+
+def _seen_now(tx: Transaction, ranking: Ranking, claim: Claim) -> Candidate:
+    """One who was claimed without having been ranked as they are: looked at now, as before the claim."""
+    (advisor,) = pool.some(tx.conn, [claim.advisor_id])
+    before_claim = replace(advisor, current_projects=claim.load)
+    return scoring.candidate(before_claim, ranking.request, ranking.algorithm, ranking.decided_at)
+
+
+def _choice(ranking: Ranking, candidate: Candidate, claim: Claim) -> Choice:
     return Choice(
-        record=ClaimRecord(
-            advisor=candidate.advisor.summary,
-            score=candidate.score,
-            reason=reason(ranking, candidate, claim),
-            load_at_claim=claim.load,
-            slots_at_claim=claim.slots,
-            features=scoring.explain(ranking, candidate, claim.load, claim.slots),
-        ),
+        record=claim_record(ranking, candidate, claim.load, claim.slots),
         auto_accept=candidate.advisor.preferences.auto_accept,
     )
 
 
-def _claim(tx: Transaction, ranking: Ranking) -> Claim | None:
-    if ranking.candidates:
-        first, *rest = (candidate.advisor.id for candidate in ranking.candidates[: _NEXT_CHOICES + 1])
-        claim = availability.claim_first_choice(tx, first)
-        if claim is None and rest:
-            claim = availability.claim_unlocked(tx, rest)
-        if claim is not None:
-            return claim
-    request = ranking.request
-    never = request.excluded | request.cooling_down | request.already_active | {request.owner_id}
-    return availability.claim_anybody(tx, never)
+def claim_record(ranking: Ranking, candidate: Candidate, load: int, slots: int) -> ClaimRecord:
+    """What is stored with the match of a claimed candidate; load and maximum are those before the claim."""
+    return ClaimRecord(
+        advisor=candidate.advisor.summary,
+        score=candidate.score,
+        reason=reason(ranking, candidate),
+        load_at_claim=load,
+        slots_at_claim=slots,
+        features=scoring.explain(ranking, candidate),
+    )
 
 
-def _candidate_of(tx: Transaction, ranking: Ranking, claim: Claim) -> Candidate:
-    """The claimed advisor as ranked; one who became free after the ranking is looked at now."""
-    for candidate in ranking.candidates:
-        if candidate.advisor.id == claim.advisor_id:
-            return candidate
-    (advisor,) = pool.load(tx.conn, only=[claim.advisor_id])
-    before_claim = scoring.with_load(advisor, claim.load)
-    return scoring.candidate(before_claim, ranking.request, ranking.algorithm, ranking.decided_at)
-
-
-def reason(ranking: Ranking, chosen: Candidate, claim: Claim) -> str:
+def reason(ranking: Ranking, chosen: Candidate) -> str:
     """Why this advisor, in a sentence for people."""
-    free = max(len(ranking.candidates), 1)
-    of = f"{claim.load} of {claim.slots} slots taken"
-    if chosen.score is None:
+    free = max(ranking.free, 1)
+    advisor, features = chosen.advisor, chosen.features
+    of = f"{advisor.current_projects} of {advisor.max_concurrent_projects} slots taken"
+    if chosen.score is None or features is None:
         return f"Least loaded of {free} free advisors ({of})."
-    features = chosen.features
     return (
         f"Score {chosen.score:.2f} among {free} free advisors: availability {float(features.availability):.0%},"
         f" skills {float(features.skills):.0%}, time zone {float(features.timezone):.0%},"

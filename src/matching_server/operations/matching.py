@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -17,13 +17,13 @@ from matching_server.domain.errors import (
     nobody_free,
 )
 from matching_server.domain.model import ClosedReason, Match, MatchStatus
-from matching_server.operations import access, backlog, choosing, transitions
+from matching_server.operations import access, backlog, choosing, offering, transitions
 from matching_server.operations.commands import CreatedMatch, CreateMatch, ListProjectMatches, PageOf
-from matching_server.operations.policy import DEFAULT_EXPIRES_IN, Policy
 from matching_server.operations.runner import Runner
-from matching_server.storage import matches, pool
+from matching_server.storage import matches
 from matching_server.storage.database import Transaction
 from matching_server.storage.event_log import ProjectLog, lock_project
+from matching_server.storage.project_context import ProjectContext, project_context
 
 
 def create_match(
@@ -42,18 +42,32 @@ def create_match(
         DuplicateMatchRequest: there is an unsettled match, and the caller wanted to be told.
         NoAdvisorsAvailable, AllAdvisorsBusy: nobody is free, and the caller would not wait.
     """
+    context = runner.database.read(
+        lambda conn: project_context(
+            conn, command.project_id, command.criteria, runner.policy.decline_cooldown
+        )
+    )
+    if context is not None:
+        offered = offering.offer_at_once(runner, call, command, context, encode)
+        if offered is not None:
+            return offered
+        if context.overdue is not None:
+            # In a transaction of its own, so that its advisor is ranked with the others.
+            expire_if_overdue(runner, command.project_id, context.overdue)
     if command.require_immediate:
         backlog.run_pass(runner)
-    created = runner.run_once(_create, call, encode, command, runner.policy)
+    created = runner.run_once(_create, call, encode, command, runner)
     if isinstance(created, bytes) or created.match.status is not MatchStatus.PENDING:
         return created
     backlog.run_pass(runner, until=created.match.id)
     return runner.run_again(_reread, call, encode, created)
 
 
-def _create(tx: Transaction, call: Call, command: CreateMatch, policy: Policy) -> CreatedMatch:
+def _create(tx: Transaction, call: Call, command: CreateMatch, runner: Runner) -> CreatedMatch:
     with lock_project(tx, command.project_id) as log:
-        context = pool.project_context(tx.conn, command.project_id, policy.decline_cooldown)
+        context = project_context(
+            tx.conn, command.project_id, command.criteria, runner.policy.decline_cooldown
+        )
         if log is None or context is None or not access.may_act_for(call.caller, context.owner_id):
             raise ProjectNotFound(command.project_id)
         unsettled = matches.lock_unsettled(tx, command.project_id)
@@ -64,7 +78,7 @@ def _create(tx: Transaction, call: Call, command: CreateMatch, policy: Policy) -
             if command.fail_if_open:
                 raise DuplicateMatchRequest(command.project_id, unsettled.id)
             return CreatedMatch(unsettled, already_open=True)
-        return CreatedMatch(_match_now(tx, log, call, command, context, policy), already_open=False)
+        return CreatedMatch(_match_now(tx, log, call, command, context, runner), already_open=False)
 
 
 def _match_now(
@@ -72,18 +86,19 @@ def _match_now(
     log: ProjectLog,
     call: Call,
     command: CreateMatch,
-    context: pool.ProjectContext,
-    policy: Policy,
+    context: ProjectContext,
+    runner: Runner,
 ) -> Match:
-    new = _new_match(log, call, command)
+    new = offering.new_match(call, command, log.now)
+    policy = runner.policy
     request = choosing.ranking_request(
         context, command.criteria, allow_previous=command.allow_previous, policy=policy
     )
     if context.others_wait and not command.require_immediate:
         # Who came first is served first: this match takes its place in the queue before anybody is claimed.
-        ranking = scoring.rank(pool.load(tx.conn), request, log.now)
+        ranking = runner.picture.rank(request, log.now)
     else:
-        choice = choosing.choose(tx, request, log.now)
+        choice = choosing.choose(tx, runner.picture, request, log.now)
         if isinstance(choice, choosing.Choice):
             return transitions.create_matched(
                 tx,
@@ -98,23 +113,6 @@ def _match_now(
     if command.require_immediate:
         raise nobody_free(ranking.pending_reason)
     return transitions.create_pending(tx, log, new.waiting(ranking.pending_reason), call.caller.user_id)
-
-
-def _new_match(log: ProjectLog, call: Call, command: CreateMatch) -> Match:
-    expires_in = command.expires_in or DEFAULT_EXPIRES_IN
-    return Match(
-        id=uuid4(),
-        project_id=command.project_id,
-        requested_by=call.caller.user_id,
-        status=MatchStatus.MATCHED,
-        expires_at=log.now + expires_in,
-        expires_in=expires_in,
-        created_at=log.now,
-        updated_at=log.now,
-        version=1,
-        criteria=command.criteria,
-        allow_previous=command.allow_previous,
-    )
 
 
 def _reread(tx: Transaction, call: Call, created: CreatedMatch) -> CreatedMatch:

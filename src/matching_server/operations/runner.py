@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from matching_server.domain.calls import Call
 from matching_server.domain.effects import Effects
 from matching_server.domain.errors import DomainError, Unauthenticated
+from matching_server.operations.picture import Picture
 from matching_server.operations.policy import Policy
 from matching_server.storage import requests
 from matching_server.storage.database import Database, Transaction
@@ -29,12 +30,20 @@ class Runner:
     Args:
         database: where they run.
         policy: the settings that they decide by.
+        picture: the pool as this process sees it; it takes over what is committed here.
         after_commit: called with the effects of every committed transaction; must not raise.
     """
 
-    def __init__(self, database: Database, policy: Policy, after_commit: Callable[[Effects], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        policy: Policy,
+        picture: Picture,
+        after_commit: Callable[[Effects], None],
+    ) -> None:
         self.database = database
         self.policy = policy
+        self.picture = picture
         self._after_commit = after_commit
 
     def read(
@@ -135,15 +144,23 @@ class Runner:
     def system(self, work: Callable[[Transaction], T], correlation_id: str | None = None) -> T:
         """Runs what the service does by itself, on nobody's behalf."""
         committed = self.database.transact(work, correlation_id=correlation_id)
-        self._after_commit(committed.effects)
+        self.committed(committed.effects)
         return committed.value
+
+    def committed(self, effects: Effects) -> None:
+        """Does what a committed transaction has left to do, before anybody is answered."""
+        if effects.loads:
+            self.picture.set_loads(effects.loads)
+        if effects.profiles_changed:
+            self.picture.read_again(list(effects.profiles_changed))
+        self._after_commit(effects)
 
     def _commit(self, work: Callable[[Transaction], R], call: Call) -> Any:
         """Commits; typed by its callers, since a type checker cannot take DomainError out of a variable."""
         committed = self.database.transact(
             work, actor=call.caller.user_id, correlation_id=call.correlation_id
         )
-        self._after_commit(committed.effects)
+        self.committed(committed.effects)
         if isinstance(committed.value, DomainError):
             raise committed.value
         return committed.value

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, select, text, update
+from sqlalchemy import Connection, Row, TextClause, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from matching_server.domain.effects import Load
 from matching_server.domain.model import Availability, AvailabilityStatus
 from matching_server.storage.database import LOCK_TIMEOUT, Transaction, lock_not_available
 from matching_server.storage.json_values import preferences_from_json, preferences_to_json
@@ -20,19 +21,38 @@ _availability = advisor_availability.c
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A slot that was taken: what the advisor's load and maximum were just before."""
+    """A slot that was taken: what the advisor's load and maximum were just before, and what was written."""
 
     advisor_id: UUID
     load: int
     slots: int
+    written: Load | None = field(default=None, compare=False)
 
 
-_TAKE = """
+@dataclass(frozen=True, slots=True)
+class AsRanked:
+    """What a ranking has assumed of an advisor: a claim of the first choice is refused where it no longer holds.
+
+    A load that is lower now than it was thought to be is no reason to refuse.
+    """
+
+    advisor_id: UUID
+    load: int
+    profile_version: int
+
+
+TAKE = """
     UPDATE advisor_availability a
     SET current_projects = a.current_projects + 1,
         last_assigned_at = clock_timestamp(), updated_at = clock_timestamp()
 """
-_TOOK = "RETURNING a.advisor_id, a.current_projects - 1 AS load, a.max_concurrent_projects AS slots"
+"""Takes a slot of the row ``a``."""
+_TOOK = """
+    RETURNING a.advisor_id, a.current_projects - 1 AS load, a.max_concurrent_projects AS slots,
+        a.current_projects, a.last_assigned_at, a.version, a.profile_version
+"""
+AS_RANKED = "a.profile_version = :profile_version AND a.current_projects <= :load"
+"""Whether the row is still what ``AsRanked`` says."""
 
 _CLAIM_UNLOCKED = text(
     # Materialized: with a plain subquery, LIMIT may claim more than one row.
@@ -44,40 +64,61 @@ _CLAIM_UNLOCKED = text(
         ORDER BY rank LIMIT 1
         FOR NO KEY UPDATE OF advisor_availability SKIP LOCKED
     )
-    {_TAKE} FROM free WHERE a.advisor_id = free.advisor_id {_TOOK}
+    {TAKE} FROM free WHERE a.advisor_id = free.advisor_id {_TOOK}
     """
 )
 _SET_LOCK_TIMEOUT = text("SELECT set_config('lock_timeout', :timeout, true)")
 _CLAIM_WAITING = text(
-    f"{_TAKE} WHERE a.advisor_id = :advisor_id AND a.status = 'available' AND a.has_slot {_TOOK}"
+    f"{TAKE} WHERE a.advisor_id = :advisor_id AND a.status = 'available' AND a.has_slot {_TOOK}"
+)
+_CLAIM_AS_RANKED = text(
+    f"""
+    {TAKE} WHERE a.advisor_id = :advisor_id AND a.status = 'available' AND a.has_slot AND {AS_RANKED}
+    {_TOOK}
+    """
 )
 _FREE = text(
     """
     SELECT advisor_id FROM advisor_availability
     WHERE has_slot AND status = 'available' AND advisor_id <> ALL (CAST(:never AS uuid[]))
+        AND (CAST(:required AS uuid[]) IS NULL OR advisor_id = ANY (CAST(:required AS uuid[])))
     ORDER BY current_projects::float / max_concurrent_projects, last_assigned_at NULLS FIRST, advisor_id
     LIMIT 50
     """
 )
 
 
-def claim_first_choice(tx: Transaction, advisor_id: UUID) -> Claim | None:
+class RowHeld(Exception):
+    """Another transaction keeps an advisor's row locked for longer than is waited."""
+
+
+def claim_first_choice(tx: Transaction, ranked: AsRanked) -> Claim | None:
     """Takes a slot of the best candidate, waiting a moment for a row that another transaction holds.
 
     To skip a locked row here would often hand out a worse advisor than the best one that is free.
+
+    Returns:
+        ``None`` where the advisor is no longer as they were ranked.
+
+    Raises:
+        RowHeld: the moment was not enough.
     """
-    claimed = claim_unlocked(tx, [advisor_id])
-    if claimed is not None:
-        return claimed
+    params = {
+        "advisor_id": ranked.advisor_id,
+        "load": ranked.load,
+        "profile_version": ranked.profile_version,
+    }
     try:
-        return _claim_waiting(tx, advisor_id, "100ms")
+        return _claim_waiting(tx, _CLAIM_AS_RANKED, params, "100ms")
     except DBAPIError as error:
         if not lock_not_available(error):
             raise
-        return None
+        raise RowHeld from None
 
 
-def _claim_waiting(tx: Transaction, advisor_id: UUID, lock_timeout: str) -> Claim | None:
+def _claim_waiting(
+    tx: Transaction, statement: TextClause, params: dict[str, Any], lock_timeout: str
+) -> Claim | None:
     """Takes a slot of one advisor, waiting for the row.
 
     In a savepoint, which is undone where there was no slot after all: an update that finds its row changed
@@ -85,43 +126,70 @@ def _claim_waiting(tx: Transaction, advisor_id: UUID, lock_timeout: str) -> Clai
     """
     with tx.conn.begin_nested() as savepoint:
         tx.conn.execute(_SET_LOCK_TIMEOUT, {"timeout": lock_timeout})
-        row = tx.conn.execute(_CLAIM_WAITING, {"advisor_id": advisor_id}).one_or_none()
+        row = tx.conn.execute(statement, params).one_or_none()
         if row is None:
             savepoint.rollback()
         else:
             tx.conn.execute(_SET_LOCK_TIMEOUT, {"timeout": LOCK_TIMEOUT})
-    return _claim(row)
+    return _claim(tx, row)
 
 
 def claim_unlocked(tx: Transaction, advisor_ids: Sequence[UUID]) -> Claim | None:
     """Takes a slot of the first in the list who has one and whose row nobody holds."""
-    return _claim(tx.conn.execute(_CLAIM_UNLOCKED, {"advisor_ids": list(advisor_ids)}).one_or_none())
+    params = {"advisor_ids": list(advisor_ids)}
+    return _claim(tx, tx.conn.execute(_CLAIM_UNLOCKED, params).one_or_none())
 
 
-def claim_anybody(tx: Transaction, never: Collection[UUID]) -> Claim | None:
-    """Takes a slot of anybody who has one, ``never`` aside, waiting for rows one at a time.
+def claim_anybody(
+    tx: Transaction, never: Collection[UUID], required: Collection[UUID] | None = None
+) -> Claim | None:
+    """Takes a slot of anybody who has one, waiting for rows one at a time.
+
+    Args:
+        tx: the transaction.
+        never: who is left out.
+        required: who alone comes into question; ``None``: all.
 
     ``None`` means that the last look found nobody with a slot.
     """
-    while free := list(tx.conn.execute(_FREE, {"never": list(never)}).scalars()):
+    params = {"never": list(never), "required": None if required is None else list(required)}
+    while free := list(tx.conn.execute(_FREE, params).scalars()):
         for advisor_id in free:
-            claim = _claim_waiting(tx, advisor_id, LOCK_TIMEOUT)
+            claim = _claim_waiting(tx, _CLAIM_WAITING, {"advisor_id": advisor_id}, LOCK_TIMEOUT)
             if claim is not None:
                 return claim
     return None
 
 
-def _claim(row: Row[Any] | None) -> Claim | None:
-    return Claim(row.advisor_id, row.load, row.slots) if row else None
+def _claim(tx: Transaction, row: Row[Any] | None) -> Claim | None:
+    if row is None:
+        return None
+    written = load_of(row)
+    tx.effects.loads.append(written)
+    return Claim(row.advisor_id, row.load, row.slots, written)
+
+
+def load_of(row: Row[Any]) -> Load:
+    """What an availability row says of the load."""
+    return Load(row.advisor_id, row.current_projects, row.last_assigned_at, row.version, row.profile_version)
 
 
 def give_back(tx: Transaction, advisor_id: UUID) -> None:
     """Frees the slot of an offer or project that has ended. An advisor who is gone has none to free."""
-    tx.conn.execute(
+    row = tx.conn.execute(
         update(advisor_availability)
         .where(_availability.advisor_id == advisor_id)
         .values(current_projects=_availability.current_projects - 1, updated_at=func.clock_timestamp())
-    )
+        .returning(
+            _availability.advisor_id,
+            _availability.current_projects,
+            _availability.last_assigned_at,
+            _availability.version,
+            _availability.profile_version,
+        )
+    ).one_or_none()
+    if row is not None:
+        tx.effects.loads.append(load_of(row))
     tx.effects.capacity_freed = True
     tx.effects.availability_changed.add(advisor_id)
 
@@ -151,6 +219,7 @@ def change(tx: Transaction, wanted: Availability, *, by_themselves: bool) -> Ava
         .returning(advisor_availability)
     ).one()
     tx.effects.availability_changed.add(wanted.advisor_id)
+    tx.effects.profiles_changed.add(wanted.advisor_id)
     # Raising the maximum or coming back makes room; looking in vain costs one query.
     tx.effects.capacity_freed = True
     return _read(row)

@@ -42,6 +42,8 @@ class Transaction:
     """The acting user, ``None`` where the service acts by itself."""
     correlation_id: str | None = None
     effects: Effects = field(default_factory=Effects)
+    on_end: list[Callable[[bool], None]] = field(default_factory=list)
+    """Called when the transaction has ended, with whether it has committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,9 @@ class Database:
             },
         )
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._one_moment = self._engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
 
     def close(self) -> None:
         """Closes every pooled connection."""
@@ -95,6 +100,25 @@ class Database:
                     continue
                 raise _translated(error) from error
         raise AssertionError("unreachable")
+
+    def attempt(self, work: Callable[[Connection], T]) -> T | None:
+        """Runs one statement that commits by itself.
+
+        ``None`` where it did not go through, or nobody knows whether it did: it may be asked in a transaction.
+        """
+        try:
+            with self._autocommit.connect() as conn:
+                return work(conn)
+        except exc.SQLAlchemyError:
+            return None
+
+    def read_only(self, work: Callable[[Connection], T]) -> T:
+        """Runs reads that see one moment, in a transaction in which Postgres refuses every write."""
+        try:
+            with self._one_moment.connect() as conn, conn.begin():
+                return work(conn)
+        except exc.SQLAlchemyError as error:
+            raise _translated(error) from error
 
     def transact(
         self,
@@ -129,9 +153,16 @@ class Database:
     def _attempt(
         self, work: Callable[[Transaction], T], actor: UUID | None, correlation_id: str | None
     ) -> Committed[T]:
-        with self._engine.begin() as conn:
-            tx = Transaction(conn, actor, correlation_id)
-            value = work(tx)
+        on_end: list[Callable[[bool], None]] = []
+        committed = False
+        try:
+            with self._engine.begin() as conn:
+                tx = Transaction(conn, actor, correlation_id, on_end=on_end)
+                value = work(tx)
+            committed = True
+        finally:
+            for ended in on_end:
+                ended(committed)
         return Committed(value, tx.effects)
 
 

@@ -127,6 +127,7 @@ def save_advisor(tx: Transaction, advisor: Advisor) -> None:
         .on_conflict_do_nothing()
     )
     tx.effects.availability_changed.add(advisor.id)
+    tx.effects.profiles_changed.add(advisor.id)
     tx.effects.capacity_freed = True
 
 
@@ -138,6 +139,7 @@ def deactivate_advisor(tx: Transaction, advisor_id: UUID) -> None:
         .values(active=False, updated_at=func.clock_timestamp())
     )
     tx.effects.availability_changed.add(advisor_id)
+    tx.effects.profiles_changed.add(advisor_id)
 
 
 def get_advisor(conn: Connection, advisor_id: UUID) -> Advisor | None:

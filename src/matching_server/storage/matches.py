@@ -275,10 +275,19 @@ def offered(conn: Connection, project_id: UUID, advisor_id: UUID) -> list[UUID]:
 
 
 def scoring_features(conn: Connection, match_id: UUID) -> dict[str, Any] | None:
-    """What was stored of how the advisor was chosen."""
-    return conn.execute(
-        select(matches.c.scoring_features).where(matches.c.id == match_id)
-    ).scalar_one_or_none()
+    """What was stored of how the advisor was chosen, with their load and maximum at the claim."""
+    columns = matches.c
+    row = conn.execute(
+        select(columns.scoring_features, columns.load_at_claim, columns.slots_at_claim).where(
+            columns.id == match_id
+        )
+    ).one_or_none()
+    if row is None or row.scoring_features is None:
+        return None
+    record: dict[str, Any] = dict(row.scoring_features)
+    if row.load_at_claim is not None:
+        record |= {"load_at_claim": row.load_at_claim, "slots_at_claim": row.slots_at_claim}
+    return record
 
 
 def _match(row: Row[Any]) -> Match:

@@ -29,6 +29,7 @@ from sqlalchemy import (
     MetaData,
     Numeric,
     PrimaryKeyConstraint,
+    Sequence,
     String,
     Table,
     Text,
@@ -129,6 +130,8 @@ advisors = Table(
     Index(None, "created_at", "id"),
 )
 
+_changes = Sequence("advisor_availability_changes", metadata=metadata)
+
 advisor_availability = Table(
     "advisor_availability",
     metadata,
@@ -147,9 +150,10 @@ advisor_availability = Table(
     Column("last_assigned_at", _Time),
     Column("availability_preferences", JSONB, nullable=False, server_default=_empty_object),
     Column("updated_at", _Time, nullable=False, server_default=_now),
-    # Kept by triggers: any change; any but the load's, the advisor's profile included; who changed the row last.
-    Column("version", BigInteger, nullable=False, server_default="1"),
-    Column("profile_version", BigInteger, nullable=False, server_default="1"),
+    # Kept by triggers: the number of the last change; that of the last but to the load, the advisor's profile
+    # included; the transaction that made the last.
+    Column("version", BigInteger, nullable=False, server_default=_changes.next_value()),
+    Column("profile_version", BigInteger, nullable=False, server_default=_changes.next_value()),
     Column("changed_xid", BigInteger, nullable=False, server_default=_this_transaction),
     _one_of("status", AvailabilityStatus),
     CheckConstraint("max_concurrent_projects BETWEEN 1 AND 100", name="max_concurrent_projects"),

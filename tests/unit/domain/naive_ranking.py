@@ -40,6 +40,8 @@ def _can_be_offered(advisor: PoolAdvisor, request: RankingRequest) -> bool:
         and advisor.current_projects < advisor.max_concurrent_projects
         and advisor.id != request.owner_id
         and advisor.id not in request.excluded | request.cooling_down | request.already_active
+        and advisor.id not in request.excluded_by_rule
+        and (request.required is None or advisor.id in request.required)
     )
 
 
@@ -92,12 +94,13 @@ def _share(wanted: Iterable[str], known: Iterable[str]) -> Fraction:
 
 
 def preference(advisor: PoolAdvisor, request: RankingRequest) -> Fraction:
-    """The mean of whether complexity and framework are among the preferred; who prefers none takes any."""
+    """The mean of whether complexity and framework are among the preferred (who prefers none takes any), and boosts."""
     likes = advisor.preferences
     complexity = not likes.preferred_complexity or request.complexity in likes.preferred_complexity
     wanted = (request.tech_stack.framework or "").casefold()
     framework = not likes.preferred_frameworks or wanted in _folded(likes.preferred_frameworks)
-    return Fraction(complexity + framework, 2)
+    points = request.boosts.get(advisor.id, Fraction(0))
+    return max(Fraction(0), min(Fraction(1), Fraction(complexity + framework, 2) + points / 100))
 
 
 def overlap(advisor_zone: str | None, owner_zone: str | None, moment: datetime) -> Fraction:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,7 +18,8 @@ from matching_server.domain.model import (
     ScoringWeights,
     TechStack,
 )
-from matching_server.domain.scoring import PoolAdvisor, RankingRequest
+from matching_server.domain.scoring import Pool, PoolAdvisor, Ranking, RankingRequest
+from matching_server.domain.scoring import rank as rank_pool
 
 MOMENT = datetime(2026, 3, 4, 12, tzinfo=UTC)
 WEIGHTS = ScoringWeights(40, 35, 15, 10)
@@ -57,6 +60,13 @@ def request(**more: Any) -> RankingRequest:
         owner_timezone=more.pop("owner_timezone", None),
         **more,
     )
+
+
+def rank(
+    advisors: Iterable[PoolAdvisor], asked: RankingRequest, moment: datetime, limit: int = 1000
+) -> Ranking:
+    """These advisors in order for a request."""
+    return rank_pool(Pool(advisors), asked, moment, limit)
 
 
 CROWD = [advisor(status=AvailabilityStatus.OFFLINE) for _ in range(60)]
@@ -121,6 +131,7 @@ weights = st.tuples(
 def requests(draw: st.DrawFn, pool: list[PoolAdvisor]) -> RankingRequest:
     """A request about these advisors: some of them are excluded in one way or another."""
     some = st.frozensets(st.sampled_from([a.id for a in pool]), max_size=2) if pool else st.just(frozenset())
+    points = st.fractions(-100, 100, max_denominator=1000) | st.sampled_from([Fraction(1, 3), Fraction(50)])
     return request(
         owner_id=draw(st.sampled_from([a.id for a in pool] + [OWNER] * 4)),
         tech_stack=TechStack(
@@ -130,6 +141,9 @@ def requests(draw: st.DrawFn, pool: list[PoolAdvisor]) -> RankingRequest:
         weights=ScoringWeights(*draw(weights)),
         owner_timezone=draw(zones),
         excluded=draw(some),
+        excluded_by_rule=draw(st.just(frozenset()) | some),
+        required=draw(st.none() | some),
+        boosts={id_: draw(points) for id_ in draw(some)},
         cooling_down=draw(some),
         already_active=draw(some),
     )

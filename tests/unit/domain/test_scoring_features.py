@@ -14,9 +14,9 @@ from matching_server.domain.model import (
     ScoringWeights,
     TechStack,
 )
-from matching_server.domain.scoring import Features, PoolAdvisor, Ratio, features_of, rank, score
+from matching_server.domain.scoring import Features, PoolAdvisor, Ratio, features_of, score
 from tests.unit.domain.naive_ranking import rounded
-from tests.unit.domain.pools import CROWD, MOMENT, advisor, request
+from tests.unit.domain.pools import CROWD, MOMENT, advisor, rank, request
 
 NONE, WHOLE, HALF = Ratio(0, 1), Ratio(1, 1), Ratio(1, 2)
 

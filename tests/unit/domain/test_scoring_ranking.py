@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matching_server.domain.model import AvailabilityStatus, MatchingAlgorithm, ScoringWeights, TechStack
-from matching_server.domain.scoring import PoolAdvisor, Ranking, algorithm_for, rank
+from matching_server.domain.scoring import PoolAdvisor, Ranking, algorithm_for
 from tests.unit.domain import naive_ranking
 from tests.unit.domain.pools import (
     CROWD,
@@ -19,6 +19,7 @@ from tests.unit.domain.pools import (
     advisor,
     moments,
     pool_advisors,
+    rank,
     request,
     requests,
 )

@@ -290,8 +290,8 @@ def ranked(pool_size: int) -> dict[str, Any]:
         weights=model.ScoringWeights(40, 35, 15, 10),
         owner_timezone=None,
     )
-    ranking = scoring.rank(pool, request, NOW)
-    return scoring.explain(ranking, ranking.candidates[0], 0, 3)
+    ranking = scoring.rank(scoring.Pool(pool), request, NOW, 6)
+    return scoring.explain(ranking, ranking.candidates[0]) | {"load_at_claim": 0, "slots_at_claim": 3}
 
 
 def test_a_scored_choice_is_explained_with_its_numbers() -> None:

@@ -13,24 +13,29 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+# One sequence for all rows: a number that is never given again, not even to an advisor who was deleted and made anew.
 COLUMNS = """
+CREATE SEQUENCE advisor_availability_changes;
 ALTER TABLE advisor_availability
-    ADD COLUMN version bigint NOT NULL DEFAULT '1',
-    ADD COLUMN profile_version bigint NOT NULL DEFAULT '1',
+    ADD COLUMN version bigint NOT NULL DEFAULT nextval('advisor_availability_changes'),
+    ADD COLUMN profile_version bigint NOT NULL DEFAULT nextval('advisor_availability_changes'),
     ADD COLUMN changed_xid bigint NOT NULL DEFAULT (pg_current_xact_id()::text)::bigint;
 """
 
-# Not an index on changed_xid: with one, no claim could be a heap-only update any more.
+# No index on changed_xid: with one, no claim could be a heap-only update any more.
 CHANGES = """
-CREATE FUNCTION matching_availability_change() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION matching_availability_change() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
 BEGIN
-    NEW.version := OLD.version + 1;
+    NEW.version := nextval('advisor_availability_changes');
     NEW.changed_xid := pg_current_xact_id()::text::bigint;
-    IF (NEW.status, NEW.max_concurrent_projects, NEW.advisor_active)
-            IS DISTINCT FROM (OLD.status, OLD.max_concurrent_projects, OLD.advisor_active)
-        OR NEW.availability_preferences IS DISTINCT FROM OLD.availability_preferences
+    IF NEW.profile_version <> OLD.profile_version
+        OR NEW.status <> OLD.status
+        OR NEW.max_concurrent_projects <> OLD.max_concurrent_projects
+        OR NEW.advisor_active <> OLD.advisor_active
+        OR NEW.availability_preferences <> OLD.availability_preferences
     THEN
-        NEW.profile_version := OLD.profile_version + 1;
+        NEW.profile_version := NEW.version;
     END IF;
     RETURN NEW;
 END
@@ -48,7 +53,7 @@ CREATE FUNCTION matching_mirror_profile() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
 BEGIN
     UPDATE advisor_availability
-    SET advisor_active = NEW.active, profile_version = profile_version + 1, updated_at = CASE
+    SET advisor_active = NEW.active, profile_version = 0, updated_at = CASE
         WHEN advisor_active IS DISTINCT FROM NEW.active THEN clock_timestamp() ELSE updated_at END
     WHERE advisor_id = NEW.id;
     RETURN NULL;
@@ -64,5 +69,5 @@ def upgrade() -> None:
     """Adds them."""
     schema = op.get_bind().execute(text("SELECT quote_ident(current_schema())")).scalar_one()
     op.execute(COLUMNS)
-    op.execute(CHANGES)
+    op.execute(CHANGES.format(schema=schema))
     op.execute(PROFILE.format(schema=schema))

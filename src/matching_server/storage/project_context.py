@@ -1,0 +1,90 @@
+"""How a project stands to the pool, and how far its log is, in one query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from matching_server.domain.model import MatchCriteria, ProjectComplexity, TechStack
+from matching_server.storage.json_values import complexity, tech_stack_from_json
+from matching_server.storage.tables import OPEN, UNSETTLED
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectContext:
+    """A project as matching sees it, for one request's criteria."""
+
+    project_id: UUID
+    owner_id: UUID
+    tech_stack: TechStack
+    complexity: ProjectComplexity
+    owner_timezone: str | None
+    already_active: frozenset[UUID]
+    """Advisors with an active access row, or finalized and yet without one."""
+    cooling_down: frozenset[UUID]
+    """Advisors who declined, or were declined by, this project within the cool-down."""
+    others_wait: bool
+    """Another project's match is pending."""
+    unsettled: bool
+    """The project has a match that is open or being provisioned."""
+    overdue: UUID | None
+    """The project's match that is open past its time."""
+    last_seq: int | None
+    """Where the project's log ends, ``None`` where it has none: unchanged, it says that no match of the project has
+    changed."""
+    now: datetime
+    """The database's clock."""
+
+
+_CONTEXT = text(
+    f"""
+    SELECT p.owner_id, p.technology_stack, p.project_complexity, u.timezone, clock_timestamp() AS now,
+        (SELECT last_seq FROM project_event_heads WHERE project_id = p.id) AS last_seq,
+        ARRAY(SELECT advisor_id FROM project_advisors
+              WHERE project_id = p.id AND status = 'active'
+              UNION ALL
+              SELECT matched_advisor_id FROM advisor_match_requests
+              WHERE project_id = p.id AND status = 'finalized'
+                AND provisioning_state IS DISTINCT FROM 'ready') AS already_active,
+        ARRAY(SELECT matched_advisor_id FROM advisor_match_requests
+              WHERE project_id = p.id AND matched_advisor_id IS NOT NULL
+                AND ((status = 'client_declined' AND client_decided_at > clock_timestamp() - :cooldown)
+                  OR (status = 'advisor_declined' AND advisor_decided_at > clock_timestamp() - :cooldown))
+             ) AS cooling_down,
+        EXISTS(SELECT FROM advisor_match_requests WHERE project_id = p.id AND ({UNSETTLED})) AS unsettled,
+        (SELECT id FROM advisor_match_requests
+         WHERE project_id = p.id AND {OPEN} AND expires_at <= clock_timestamp()) AS overdue,
+        EXISTS(SELECT FROM advisor_match_requests
+               WHERE status = 'pending' AND project_id <> p.id) AS others_wait
+    FROM projects p LEFT JOIN auth.users u ON u.id = p.owner_id
+    WHERE p.id = :project_id
+    """
+)
+
+
+def project_context(
+    conn: Connection, project_id: UUID, criteria: MatchCriteria, cooldown: timedelta
+) -> ProjectContext | None:
+    """How a project stands to the pool, ``None`` where there is no such project."""
+    row = conn.execute(_CONTEXT, {"project_id": project_id, "cooldown": cooldown}).one_or_none()
+    if row is None:
+        return None
+    return ProjectContext(
+        project_id=project_id,
+        owner_id=row.owner_id,
+        tech_stack=criteria.tech_stack or tech_stack_from_json(row.technology_stack),
+        complexity=(
+            criteria.project_complexity or complexity(row.project_complexity) or ProjectComplexity.MEDIUM
+        ),
+        owner_timezone=row.timezone,
+        already_active=frozenset(row.already_active),
+        cooling_down=frozenset(row.cooling_down),
+        others_wait=row.others_wait,
+        unsettled=row.unsettled,
+        overdue=row.overdue,
+        last_seq=row.last_seq,
+        now=row.now,
+    )

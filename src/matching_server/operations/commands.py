@@ -43,6 +43,15 @@ class CreatedMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class SimulateMatch:
+    """What asking for an advisor would come to: at most ``limit`` candidates, and as many excluded ones."""
+
+    project_id: UUID
+    criteria: MatchCriteria = MatchCriteria()
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
 class SubmitDecision:
     """One side's answer. An ``etag`` binds it to the match as it was read."""
 

@@ -104,16 +104,19 @@ class Picture:
         with self._lock:
             return rank(self._pool, request, moment, limit)
 
-    def everybody(self) -> list[PoolAdvisor]:
-        """Every advisor, inactive ones included."""
+    def survey(
+        self, request: RankingRequest, moment: datetime, limit: int
+    ) -> tuple[Ranking, list[PoolAdvisor]]:
+        """The same, with everybody who was ranked or left out."""
+        self.look()
         with self._lock:
-            return self._pool.advisors()
+            return rank(self._pool, request, moment, limit), self._pool.advisors()
 
     def look(self) -> None:
         """Takes over whatever has changed in the database, and forgets who is no longer there."""
         with self._looking:
             began = boot_clock()
-            self._database.read(self._take_over)
+            self._database.read_only(self._take_over)
             self._looked_at = began
 
     def set_loads(self, loads: Iterable[Load]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from advisor_matching.v1 import admin_service_pb2 as pb
 from matching_server.domain.calls import Call
-from matching_server.operations import matching
+from matching_server.operations import matching, simulating
 from matching_server.operations.runner import Runner
-from matching_server.rpc.convert_explanation import explanation_message
+from matching_server.rpc.convert_explanation import explanation_message, simulation_message
 from matching_server.rpc.fields import read
-from matching_server.rpc.inputs import MatchIdInput
+from matching_server.rpc.inputs import MatchIdInput, SimulateMatchInput
 
 
 class AdminService:
@@ -16,6 +16,11 @@ class AdminService:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+
+    def simulate_match(self, request: pb.SimulateMatchRequest, call: Call) -> pb.SimulateMatchResponse:
+        """Says whom CreateMatch would choose, and why not the others."""
+        command = read(SimulateMatchInput, request).command()
+        return simulation_message(simulating.simulate_match(self._runner, call, command))
 
     def explain_match(self, request: pb.ExplainMatchRequest, call: Call) -> pb.ExplainMatchResponse:
         """Says why a match has the advisor it has."""

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from advisor_matching.v1 import types_pb2
+from advisor_matching.v1 import admin_service_pb2, types_pb2
 from matching_server.domain import scoring
 from matching_server.domain.model import MatchingAlgorithm
+from matching_server.domain.scoring import Candidate, Ranking
+from matching_server.operations.simulating import Simulation
 from matching_server.rpc import enums
-
-MEDIUM_POOL_FROM = 10
-"""Active advisors from which a pool is medium; it is large from where scores are computed."""
+from matching_server.rpc.convert import advisor_summary_message
 
 
 def explanation_message(record: Mapping[str, Any]) -> types_pb2.Explanation:
@@ -31,9 +31,9 @@ def explanation_message(record: Mapping[str, Any]) -> types_pb2.Explanation:
         algorithm_version=str(record.get("algorithm_version", "")),
         weights=types_pb2.ScoringWeights(**record["weights"]) if scored else None,
         decided_at=_moment(record.get("decided_at")),
-        chosen=_candidate_message(chosen, 1, scored) if chosen else None,
+        chosen=_candidate_message(chosen, 1) if chosen else None,
         runners_up=[
-            _candidate_message(candidate, rank, scored)
+            _candidate_message(candidate, rank)
             for rank, candidate in enumerate(record.get("runners_up", ()), start=2)
         ],
         exclusions=[
@@ -47,14 +47,40 @@ def explanation_message(record: Mapping[str, Any]) -> types_pb2.Explanation:
     )
 
 
+def simulation_message(simulation: Simulation) -> admin_service_pb2.SimulateMatchResponse:
+    """Who could be offered a project, and who could not."""
+    ranking = simulation.ranking
+    return admin_service_pb2.SimulateMatchResponse(
+        candidates=[
+            _ranked_message(candidate, rank, ranking)
+            for rank, candidate in enumerate(ranking.candidates, start=1)
+        ],
+        excluded=[
+            admin_service_pb2.ExcludedAdvisor(
+                advisor=advisor_summary_message(advisor), reason=enums.EXCLUSION_WORDS[reason.value]
+            )
+            for advisor, reason in simulation.excluded
+        ],
+        algorithm=enums.ALGORITHM_WORDS[ranking.algorithm.value],
+        pool_size=enums.POOL_SIZE[pool_size_word(ranking.pool_size)],
+    )
+
+
+def _ranked_message(candidate: Candidate, rank: int, ranking: Ranking) -> types_pb2.Candidate:
+    """A candidate as in the record of a choice, with all that is shown of an advisor."""
+    message = _candidate_message(scoring.candidate_record(candidate, ranking), rank)
+    message.advisor.CopyFrom(advisor_summary_message(candidate.advisor.summary))
+    return message
+
+
 def pool_size_word(active_advisors: int) -> str:
     """The size class of a pool of that many active advisors."""
-    if active_advisors < MEDIUM_POOL_FROM:
+    if active_advisors < scoring.MEDIUM_POOL_FROM:
         return "small"
     return "medium" if active_advisors < scoring.COMPLEX_SCORING_FROM else "large"
 
 
-def _candidate_message(candidate: Mapping[str, Any], rank: int, scored: bool) -> types_pb2.Candidate:
+def _candidate_message(candidate: Mapping[str, Any], rank: int) -> types_pb2.Candidate:
     score = candidate.get("score_hundredths")
     return types_pb2.Candidate(
         advisor=types_pb2.AdvisorSummary(
@@ -62,7 +88,7 @@ def _candidate_message(candidate: Mapping[str, Any], rank: int, scored: bool) ->
         ),
         score=None if score is None else score / 100,
         features=types_pb2.CandidateFeatures(
-            **(_features(candidate) if scored else {}),
+            **(_features(candidate) if score is not None else {}),
             load=candidate.get("load"),
             slots=candidate.get("slots"),
             boost=candidate.get("boost"),

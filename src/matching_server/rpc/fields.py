@@ -36,6 +36,8 @@ MAX_REASON = 1000
 MAX_EXCLUSIONS = 500
 MAX_PAGE = 200
 DEFAULT_PAGE = 50
+MAX_SIMULATED = 1000
+DEFAULT_SIMULATED = 50
 MAX_EXPIRES_IN = timedelta(hours=168)
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

@@ -12,7 +12,9 @@ from matching_server.domain.model import Side
 from matching_server.operations import commands
 from matching_server.rpc.fields import (
     DEFAULT_PAGE,
+    DEFAULT_SIMULATED,
     MAX_EXCLUSIONS,
+    MAX_SIMULATED,
     Address,
     AvailabilityStatusIn,
     ComplexityIn,
@@ -107,6 +109,19 @@ class CreateMatchInput(RequestModel):
             require_immediate=self.require_immediate,
             allow_previous=self.allow_previous,
         )
+
+
+class SimulateMatchInput(RequestModel):
+    """A ``SimulateMatchRequest``."""
+
+    project_id: Id
+    criteria: CriteriaInput | None = None
+    limit: Annotated[int, Field(ge=0, le=MAX_SIMULATED)] = 0
+
+    def command(self) -> commands.SimulateMatch:
+        """What is asked."""
+        criteria = self.criteria.value() if self.criteria else model.MatchCriteria()
+        return commands.SimulateMatch(self.project_id, criteria, self.limit or DEFAULT_SIMULATED)
 
 
 class MatchIdInput(RequestModel):

@@ -34,6 +34,7 @@ from matching_server.domain.scoring.ranking import (
 )
 from matching_server.domain.scoring.record import (
     RUNNERS_UP,
+    candidate_record,
     canonical_json,
     explain,
     inputs_digest,
@@ -56,6 +57,7 @@ __all__ = [
     "Ratio",
     "algorithm_for",
     "candidate",
+    "candidate_record",
     "canonical_json",
     "exclusion_of",
     "explain",

@@ -33,13 +33,14 @@ def explain(ranking: Ranking, chosen: Candidate) -> dict[str, Any]:
         "candidates": ranking.free,
         "decided_at": ranking.decided_at.isoformat(),
         "weights": {name: getattr(weights, name) for name in _FEATURES},
-        "chosen": _candidate_record(chosen, ranking),
-        "runners_up": [_candidate_record(c, ranking) for c in others],
+        "chosen": candidate_record(chosen, ranking),
+        "runners_up": [candidate_record(c, ranking) for c in others],
         "exclusions": {reason.value: count for reason, count in sorted(ranking.exclusions.items())},
     }
 
 
-def _candidate_record(candidate: Candidate, ranking: Ranking) -> dict[str, Any]:
+def candidate_record(candidate: Candidate, ranking: Ranking) -> dict[str, Any]:
+    """What is stored of one candidate of a ranking."""
     advisor, features = candidate.advisor, candidate.features
     assigned = advisor.last_assigned_at
     return {

@@ -1,0 +1,49 @@
+"""What asking for an advisor would come to, without asking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from matching_server.domain.calls import Call
+from matching_server.domain.errors import ProjectNotFound
+from matching_server.domain.model import AdvisorSummary, ExclusionReason
+from matching_server.domain.scoring import Ranking, exclusion_of
+from matching_server.operations import choosing
+from matching_server.operations.commands import SimulateMatch
+from matching_server.operations.runner import Runner
+from matching_server.storage.project_context import ProjectContext, project_context
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """Who could be offered the project, best first, and who could not, by id."""
+
+    ranking: Ranking
+    excluded: tuple[tuple[AdvisorSummary, ExclusionReason], ...]
+
+
+def simulate_match(runner: Runner, call: Call, command: SimulateMatch) -> Simulation:
+    """Ranks the pool for a project as it is stored now, as CreateMatch would. Writes nothing.
+
+    Raises:
+        ProjectNotFound: no such project.
+    """
+
+    def read(conn: Connection) -> ProjectContext | None:
+        return project_context(conn, command.project_id, command.criteria, runner.policy.decline_cooldown)
+
+    context = runner.database.read_only(read)
+    if context is None:
+        raise ProjectNotFound(command.project_id)
+    request = choosing.ranking_request(context, command.criteria, allow_previous=False, policy=runner.policy)
+    ranking, everybody = runner.picture.survey(request, context.now, command.limit)
+    excluded: list[tuple[AdvisorSummary, ExclusionReason]] = []
+    for advisor in sorted(everybody, key=lambda advisor: advisor.id):
+        if len(excluded) == command.limit:
+            break
+        reason = exclusion_of(advisor, request)
+        if reason is not None:
+            excluded.append((advisor.summary, reason))
+    return Simulation(ranking, tuple(excluded))

@@ -65,9 +65,9 @@ class Pool:
         """The rating, negative: the best first."""
         self.id_high, self.id_low = np.zeros(_ROOM, np.uint64), np.zeros(_ROOM, np.uint64)
         self.zone = np.zeros(_ROOM, np.int32)
-        self.likes = np.zeros((len(_COMPLEXITIES), _ROOM), np.bool_)
-        """By complexity: preferred, or none is."""
-        self.likes_any_framework = np.zeros(_ROOM, np.bool_)
+        self.likes = np.zeros((len(_COMPLEXITIES), _ROOM), np.uint8)
+        """By complexity: 1 where it is preferred, or none is."""
+        self.likes_any_framework = np.zeros(_ROOM, np.uint8)
         self.languages, self.frameworks = WordIndex(), WordIndex()
         self.factors, self.liked_frameworks = WordIndex(), WordIndex()
         self._advisors: list[PoolAdvisor | None] = []

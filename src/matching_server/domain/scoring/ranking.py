@@ -7,12 +7,12 @@ every score is exactly ``formula.score``, whatever the processor.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import lcm
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ from matching_server.domain.scoring.formula import (
     Features,
     PoolAdvisor,
     RankingRequest,
+    boosted,
     features_of,
     folded,
     score,
@@ -51,6 +52,8 @@ _DOUBT = 1e-6
 """In hundredths of a point: how near to a turn of the rounding a double is not trusted."""
 _FEW = 256
 """Candidates up to which sorting all is quicker than looking for the best."""
+_BLOCK = 64
+"""Positions of which one stands for all in the first look."""
 _REASON_OF_STATE = {
     State.INACTIVE: ExclusionReason.INACTIVE,
     State.OFFLINE: ExclusionReason.OFFLINE,
@@ -136,23 +139,22 @@ def rank(pool: Pool, request: RankingRequest, decided_at: datetime, limit: int) 
         pool: every advisor; inactive ones do not count towards its size.
         request: what is looked for.
         decided_at: the moment for which time zones are compared.
-        limit: how many candidates are wanted.
+        limit: how many candidates are wanted, at least 1.
     """
     algorithm = algorithm_for(pool.active)
-    positions, exclusions = _eligible(pool, request)
-    scores = None
-    if algorithm is MatchingAlgorithm.COMPLEX_SCORING and len(positions):
-        scores = _Scoring(pool, request, decided_at).scores(positions)
-    chosen = _best(pool, positions, scores, limit)
+    eligible, exclusions = _eligible(pool, request)
+    if algorithm is MatchingAlgorithm.COMPLEX_SCORING:
+        positions, scores = _Scoring(pool, request, decided_at).contenders(eligible, limit)
+        order = _best(pool, positions, scores, limit)
+    else:
+        order = _best(pool, np.flatnonzero(eligible), None, limit)
     return Ranking(
         algorithm=algorithm,
         pool_size=pool.active,
         decided_at=decided_at,
         request=request,
-        candidates=tuple(
-            candidate(pool.at(int(positions[index])), request, algorithm, decided_at) for index in chosen
-        ),
-        free=len(positions),
+        candidates=tuple(candidate(pool.at(position), request, algorithm, decided_at) for position in order),
+        free=len(pool) - sum(exclusions.values()),
         exclusions=exclusions,
     )
 
@@ -168,61 +170,37 @@ def candidate(
     return Candidate(advisor, features, score(features, request.weights))
 
 
-def _eligible(pool: Pool, request: RankingRequest) -> tuple[Positions, dict[ExclusionReason, int]]:
-    """The positions of the candidates, and the others counted by reason.
+def _eligible(
+    pool: Pool, request: RankingRequest
+) -> tuple[npt.NDArray[np.bool_], dict[ExclusionReason, int]]:
+    """Which positions are candidates, and the others counted by reason.
 
     The pool knows how many are in which state; only those whom the request itself names are looked at.
     """
-    if request.required is not None:
-        return _eligible_of_required(pool, request, request.required)
-    counts = {reason: pool.counts[state] for state, reason in _REASON_OF_STATE.items()}
-    free = pool.state[: pool.end] == State.FREE
-    for position in set(pool.positions(_named(request))):
-        advisor = pool.at(position)
+    counts: Counter[ExclusionReason]
+    named = {request.owner_id, *request.excluded, *request.excluded_by_rule}
+    named |= request.already_active | request.cooling_down
+    if request.required is None:
+        eligible = pool.state[: pool.end] == State.FREE
+        counts = Counter({reason: pool.counts[state] for state, reason in _REASON_OF_STATE.items()})
+    else:
+        named |= request.required
+        eligible = np.zeros(pool.end, np.bool_)
+        inactive = pool.counts[State.INACTIVE]
+        counts = Counter({ExclusionReason.INACTIVE: inactive})
+        counts[ExclusionReason.NOT_REQUIRED] = len(pool) - inactive
+    for position in set(pool.positions(named)):
+        advisor, state = pool.at(position), State(int(pool.state[position]))
+        counted = _REASON_OF_STATE.get(state)
+        if request.required is not None and state is not State.INACTIVE:
+            counted = ExclusionReason.NOT_REQUIRED
         reason = exclusion_of(advisor, request)
-        state = State(int(pool.state[position]))
-        if reason is not None and reason is not _REASON_OF_STATE.get(state):
-            if state is not State.FREE:
-                counts[_REASON_OF_STATE[state]] -= 1
-            counts[reason] = counts.get(reason, 0) + 1
-            free[position] = False
-    return np.flatnonzero(free), {reason: count for reason, count in counts.items() if count}
-
-
-def _named(request: RankingRequest) -> set[UUID]:
-    """Everybody whom the request could leave out by name."""
-    return {
-        request.owner_id,
-        *request.excluded,
-        *request.excluded_by_rule,
-        *request.already_active,
-        *request.cooling_down,
-    }
-
-
-def _eligible_of_required(
-    pool: Pool, request: RankingRequest, required: frozenset[UUID]
-) -> tuple[Positions, dict[ExclusionReason, int]]:
-    """The same where rules require somebody: nearly everybody is not required."""
-    looked_at = set(pool.positions(_named(request) | required))
-    counts: dict[ExclusionReason, int] = {}
-    found = []
-    inactive = 0
-    for position in sorted(looked_at):
-        advisor = pool.at(position)
-        reason = exclusion_of(advisor, request)
-        inactive += not advisor.active
-        if reason is None:
-            found.append(position)
-        else:
-            counts[reason] = counts.get(reason, 0) + 1
-    others_inactive = pool.counts[State.INACTIVE] - inactive
-    for reason, count in (
-        (ExclusionReason.INACTIVE, others_inactive),
-        (ExclusionReason.NOT_REQUIRED, len(pool) - len(looked_at) - others_inactive),
-    ):
-        counts[reason] = counts.get(reason, 0) + count
-    return np.array(found, np.int64), {reason: count for reason, count in counts.items() if count}
+        if counted is not None:
+            counts[counted] -= 1
+        if reason is not None:
+            counts[reason] += 1
+        eligible[position] = reason is None
+    return eligible, {reason: count for reason, count in counts.items() if count}
 
 
 class _Scoring:
@@ -232,57 +210,61 @@ class _Scoring:
         self._pool = pool
         self._request = request
         self._decided_at = decided_at
-        end = pool.end
         self._skills, self._skills_of = _skills(pool, request.tech_stack)
-        day = local_date(request.owner_timezone, decided_at)
-        self._overlap = pool.zone_table(request.owner_timezone, day)[pool.zone[:end]]
         self._halves = self._preference_halves()
         self._boosted = pool.positions(request.boosts)
 
-    def _preference_halves(self) -> npt.NDArray[np.float64]:
-        pool, end = self._pool, self._pool.end
-        complexity = pool.likes[_COMPLEXITIES.index(self._request.complexity), :end]
-        framework = pool.likes_any_framework[:end].copy()
-        if self._request.tech_stack.framework:
-            framework[pool.liked_frameworks.having(self._request.tech_stack.framework)] = True
-        return np.add(complexity, framework, dtype=np.float64)
-
-    def scores(self, positions: Positions) -> Scores:
-        """Hundredths of a point for each of the positions."""
-        availability, skills, timezone, preference = weight_shares(self._request.weights)
-        exact = 10_000.0
-        value = self._pool.free_share[: self._pool.end] * (availability * exact)
-        value += self._skills * (skills * exact / self._skills_of)
-        value += self._overlap * (timezone * exact)
-        value += self._preference() * (preference * exact)
-        value = value[positions] + 0.5
-        scores = np.floor(value)
+    def contenders(self, eligible: npt.NDArray[np.bool_], limit: int) -> tuple[Positions, Scores]:
+        """Those who can be among the ``limit`` best, with their scores in hundredths of a point."""
+        value = self._values()
+        value[~eligible] = -1.0
+        # Whoever is below what so many are sure to reach, rounding and all, need not be looked at.
+        reached = np.floor(_at_least(value, limit) - _DOUBT)
+        positions = np.flatnonzero(value >= max(reached, 0.0))
+        value = value[positions]
+        scores = np.floor(value).astype(np.int64)
         doubtful = np.abs(value - np.rint(value)) < _DOUBT
-        scores = scores.astype(np.int64)
         if doubtful.any():
             self._settle(scores, positions, np.flatnonzero(doubtful))
-        return scores
+        return positions, scores
 
-    def _preference(self) -> npt.NDArray[np.float64]:
-        preference = self._halves / 2
+    def _values(self) -> npt.NDArray[np.float64]:
+        """Hundredths of a point and a half, as doubles: what is to be rounded down."""
+        pool, end = self._pool, self._pool.end
+        shares = [share * 10_000 for share in weight_shares(self._request.weights)]
+        availability, skills, timezone, preference = shares
+        day = local_date(self._request.owner_timezone, self._decided_at)
+        by_zone = pool.zone_table(self._request.owner_timezone, day) * timezone + 0.5
+        value: npt.NDArray[np.float64] = by_zone[pool.zone[:end]]
+        value += pool.free_share[:end] * availability
+        value += self._skills * (skills / self._skills_of)
+        value += self._halves * (preference / 2)
         for position in self._boosted:
-            points = float(self._request.boosts[self._pool.at(position).id])
-            preference[position] = min(max(preference[position] + points / 100, 0.0), 1.0)
-        return preference
+            halves = int(self._halves[position])
+            points = self._request.boosts[pool.at(position).id]
+            value[position] += preference * (float(boosted(halves, points)) - halves / 2)
+        return value
+
+    def _preference_halves(self) -> npt.NDArray[np.uint8]:
+        pool, end = self._pool, self._pool.end
+        halves = pool.likes_any_framework[:end].copy()
+        if self._request.tech_stack.framework:
+            halves[pool.liked_frameworks.having(self._request.tech_stack.framework)] = 1
+        halves += pool.likes[_COMPLEXITIES.index(self._request.complexity), :end]
+        return halves
 
     def _settle(self, scores: Scores, positions: Positions, doubtful: Positions) -> None:
         """Computes scores in integers; who has the same factors has the same score."""
-        pool = self._pool
-        boosted = set(self._boosted)
+        pool, of_their_own = self._pool, set(self._boosted)
         known: dict[tuple[float, ...], int] = {}
         for index in doubtful.tolist():
             position = int(positions[index])
             key = (
                 float(pool.free_share[position]),
                 float(self._skills[position]),
-                float(pool.zone[position]),
-                float(self._halves[position]),
-                float(position if position in boosted else -1),
+                int(pool.zone[position]),
+                int(self._halves[position]),
+                position if position in of_their_own else -1,
             )
             if key not in known:
                 known[key] = self._exact(pool.at(position))
@@ -291,6 +273,17 @@ class _Scoring:
     def _exact(self, advisor: PoolAdvisor) -> int:
         overlap = timezone_overlap(advisor.timezone, self._request.owner_timezone, self._decided_at)
         return score(features_of(advisor, self._request, overlap), self._request.weights)
+
+
+def _at_least(values: npt.NDArray[np.float64], count: int) -> float:
+    """What at least ``count`` of the values reach, near to the most that they do."""
+    if len(values) <= count:
+        return -1.0
+    block = max(1, min(_BLOCK, len(values) // (4 * count)))
+    # The best of each block: so many different values reach the one of that rank.
+    whole = len(values) // block * block
+    best = values[:whole].reshape(-1, block).max(axis=1)
+    return float(np.partition(best, len(best) - count)[len(best) - count])
 
 
 def _skills(pool: Pool, stack: TechStack) -> tuple[npt.NDArray[np.float64], int]:
@@ -315,35 +308,32 @@ def _skills(pool: Pool, stack: TechStack) -> tuple[npt.NDArray[np.float64], int]
 
 
 def _best(pool: Pool, positions: Positions, scores: Scores | None, limit: int) -> list[int]:
-    """The indexes of the best, in order: score, lowest load, longest since the last assignment, rating, id."""
-    columns: list[npt.NDArray[Any]] = [
-        pool.load_ratio,
-        pool.assigned,
-        pool.rating_order,
-        pool.id_high,
-        pool.id_low,
-    ]
-    by_position = [(column, False) for column in columns]
-    keys = [(-scores, True), *by_position] if scores is not None else by_position
-    few = np.arange(len(positions))
+    """The best positions in order: score, lowest load, longest since the last assignment, rating, id."""
+    columns = (pool.load_ratio, pool.assigned, pool.rating_order, pool.id_high, pool.id_low)
     if len(positions) > _FEW:
-        few = _narrowed(positions, keys, limit)
-    values = [column[few] if by_index else column[positions[few]] for column, by_index in keys]
+        kept = _narrowed(pool, positions, scores, limit)
+        positions, scores = positions[kept], None if scores is None else scores[kept]
+    keys: list[npt.NDArray[Any]] = [column[positions] for column in columns]
+    if scores is not None:
+        keys.insert(0, -scores)
     # The last key is the first to lexsort.
-    order: list[int] = few[np.lexsort(values[::-1])][:limit].tolist()
+    order: list[int] = positions[np.lexsort(keys[::-1])][:limit].tolist()
     return order
 
 
-def _narrowed(
-    positions: Positions, keys: Sequence[tuple[npt.NDArray[Any], bool]], limit: int
-) -> npt.NDArray[np.int64]:
-    """A few indexes among which are the ``limit`` best: by each key in turn, those who cannot be drop out."""
-    sure: list[npt.NDArray[np.int64]] = []
-    tied = np.arange(len(positions))
-    for column, by_index in keys:
+def _narrowed(pool: Pool, positions: Positions, scores: Scores | None, limit: int) -> Positions:
+    """The indexes of a few among whom the best are: by each key in turn, those who cannot be drop out."""
+    sure: list[Positions] = []
+    tied: Positions = np.arange(len(positions))
+    for column in (None, pool.load_ratio, pool.assigned, pool.rating_order, pool.id_high, pool.id_low):
         if len(tied) <= limit:
             break
-        values = column[tied] if by_index else column[positions[tied]]
+        if column is not None:
+            values = column[positions[tied]]
+        elif scores is not None:
+            values = -scores[tied]
+        else:
+            continue
         edge = np.partition(values, limit - 1)[limit - 1]
         better = tied[values < edge]
         sure.append(better)

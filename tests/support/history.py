@@ -160,14 +160,16 @@ class History:
     def release(self, match_id: UUID) -> None:
         """An admin took the advisor off the project."""
         project, of = self._parties(match_id)
-        if self.get(match_id, "provisioning_state") != "ready":
-            self.set(match_id, "status = 'expired', closed_reason = 'released'")
-            self._end_job(match_id, "failed", attempts=0)
+        self.event(project, "advisor.released", {"match_id": match_id})
         self.run(
             "UPDATE project_advisors SET status = 'inactive' WHERE project_id = :project", project=project
         )
-        self.event(project, "advisor.released", {"match_id": match_id})
-        self._load(of["advisor"], -1)
+        if self.get(match_id, "provisioning_state") == "ready":
+            self._load(of["advisor"], -1)
+        else:
+            self._end_job(match_id, "failed", attempts=0)
+            self.set(match_id, "provisioning_state = NULL")
+            self.close(match_id, "expired", "advisor.match_expired", "released")
 
     def prune(self, project_id: UUID, through: int) -> None:
         """Retention forgets a project's events up to that number."""

@@ -53,27 +53,24 @@ _STATUS_EVENTS = (
     EventType.MATCH_EXPIRED,
     EventType.FINALIZED,
     EventType.PROVISIONING_FAILED,
-    EventType.RELEASED,
 )
 
-# What each event says of its match's status. The release of an advisor whose workspace was ready moves no
-# match. Ids are compared as text, and times are told as text: an audit has to survive what it looks for.
+# What each event says of its match's status. A release is told beside the step that it causes, if any: a match
+# whose workspace was ready stays finalized. Ids are compared as text, and times are told as text: an audit has
+# to survive what it looks for.
 _TRANSITIONS = f"""
 transitions AS (
     SELECT e.project_id, e.seq, e.type, e.payload ->> 'match_id' AS match_id,
         CASE e.type
             WHEN '{EventType.PROVISIONING_FAILED}' THEN e.payload ->> 'reverted_to'
-            WHEN '{EventType.RELEASED}' THEN '{MatchStatus.EXPIRED}'
             ELSE e.payload ->> 'status'
         END AS status,
-        CASE WHEN e.type IN ('{EventType.PROVISIONING_FAILED}', '{EventType.RELEASED}')
+        CASE WHEN e.type = '{EventType.PROVISIONING_FAILED}'
             THEN '{MatchStatus.FINALIZED}' ELSE e.payload ->> 'previous_status'
         END AS previous_status
     FROM project_events e
-    LEFT JOIN advisor_match_requests m ON m.id::text = e.payload ->> 'match_id'
     WHERE e.type IN ({", ".join(_quoted(type_) for type_ in _STATUS_EVENTS)})
         AND e.payload ->> 'match_id' IS NOT NULL
-        AND NOT (e.type = '{EventType.RELEASED}' AND m.provisioning_state IS NOT DISTINCT FROM 'ready')
 )
 """
 

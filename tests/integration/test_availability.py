@@ -18,13 +18,18 @@ from matching_server.domain.model import (
     ClosedReason,
     Decision,
     MatchStatus,
+    PoolStatus,
     ProjectComplexity,
     Role,
     Side,
     UnavailableReason,
 )
 from matching_server.operations import backlog
-from matching_server.operations.availability import get_availability, update_availability
+from matching_server.operations.availability import (
+    get_availability,
+    get_pool_status,
+    update_availability,
+)
 from matching_server.operations.commands import UpdateAvailability
 from tests.integration.world import World, answers, call, together
 from tests.support.locks import held
@@ -235,3 +240,31 @@ def test_nobody_sees_or_changes_anothers_availability(world: World) -> None:
             update(world, wrong, by, status=A.OFFLINE)
     assert get(world, advisor).status is A.AVAILABLE
     assert get_availability(world.runner, call(advisor, Role.ADVISOR), advisor) == get(world, advisor)
+
+
+def test_the_pool_is_counted_over_active_advisors_and_by_load_over_those_available(world: World) -> None:
+    assert get_pool_status(world.runner, call()) == PoolStatus(0, 0, 0, 0, 0, 0, 0)
+    for status, load, slots in (
+        *(("available", 0, slots) for slots in (1, 3, 3)),
+        *(("available", load, 3) for load in (1, 2)),
+        # Full, more than full after an emergency or a lowered maximum, and full with one slot.
+        *(("available", load, slots) for load, slots in ((3, 3), (4, 3), (1, 1), (2, 1))),
+        *(("busy", load, 3) for load in (0, 3, 3)),
+        ("offline", 0, 3),
+        ("offline", 1, 3),
+    ):
+        _with_load(world, load, slots=slots, status=status)
+    for status in A:
+        _with_load(world, 1, status=status.value, active=False)
+    assert get_pool_status(world.runner, call()) == PoolStatus(
+        total=14, available=9, busy=3, offline=2, idle=3, with_slot=2, at_capacity=4
+    )
+    world.run("UPDATE advisor_availability SET current_projects = 0")
+
+
+def _with_load(world: World, load: int, **columns: Any) -> None:
+    world.run(
+        "UPDATE advisor_availability SET current_projects = :load WHERE advisor_id = :id",
+        load=load,
+        id=world.advisor(**columns),
+    )

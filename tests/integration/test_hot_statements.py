@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from matching_server.domain.model import MatchCriteria
-from matching_server.storage import availability, backlog, directory, event_log, matches
+from matching_server.storage import assignments, availability, backlog, directory, event_log, matches
 from matching_server.storage import provisioning as queue
 from matching_server.storage.database import Database, Transaction
 from matching_server.storage.project_context import project_context
@@ -51,6 +51,12 @@ FILL = (
     INSERT INTO workspace_provisioning_queue (match_id, project_id, status)
     SELECT id, project_id, CASE WHEN row_number() OVER () <= 5 THEN 'pending' ELSE 'completed' END
     FROM advisor_match_requests WHERE status = 'client_declined'
+    """,
+    """
+    INSERT INTO admin_advisor_assignments (project_id, advisor_id, assignment_type, assigned_by, status)
+    SELECT gen_random_uuid(), gen_random_uuid(), 'manual_assignment', gen_random_uuid(),
+        CASE WHEN number <= :offered THEN 'active' ELSE 'cancelled' END
+    FROM generate_series(1, :history) number
     """,
     """
     INSERT INTO project_events (project_id, seq, type, payload)
@@ -157,6 +163,16 @@ STATEMENTS: dict[str, tuple[str, str | None, Run]] = {
         "project_advisors",
         ANY_INDEX,
         lambda tx, crowd: directory.is_active_advisor(tx.conn, crowd.project, crowd.advisor),
+    ),
+    "an assignment that ends": (
+        "admin_advisor_assignments",
+        "uq_admin_advisor_assignments_active",
+        lambda tx, crowd: assignments.cancel_of_advisor(tx, crowd.project, crowd.advisor),
+    ),
+    "an assignment without a match": (
+        "admin_advisor_assignments",
+        "uq_admin_advisor_assignments_active",
+        lambda tx, crowd: assignments.unserved_of(tx.conn, crowd.project),
     ),
     "events after a number": (
         "project_events",

@@ -18,7 +18,15 @@ from matching_server.domain.effects import Effects
 from matching_server.domain.events import ProjectEvent
 from matching_server.domain.model import Caller, Decision, Match, Role, Side
 from matching_server.operations import decisions, matching
-from matching_server.operations.commands import CreatedMatch, CreateMatch, SubmitDecision
+from matching_server.operations.assignments import assign_advisor, release_advisor
+from matching_server.operations.commands import (
+    AssignAdvisor,
+    AssignedAdvisor,
+    CreatedMatch,
+    CreateMatch,
+    ReleaseAdvisor,
+    SubmitDecision,
+)
 from matching_server.operations.picture import Picture
 from matching_server.operations.policy import Policy
 from matching_server.operations.runner import Runner
@@ -52,6 +60,10 @@ def call(
 def encoded(created: CreatedMatch) -> bytes:
     """What stands for the bytes of an answer here."""
     return f"{created.match.id} {created.match.status} {created.already_open}".encode()
+
+
+def _never_encoded(assigned: AssignedAdvisor) -> bytes:
+    raise AssertionError("only an answer to a request id is kept")
 
 
 @dataclass
@@ -143,6 +155,20 @@ class World:
     def decline(self, match: Match, side: Side) -> Match:
         """That side declines."""
         return self.decide(match, side, Decision.DECLINED)
+
+    def assign(
+        self, project_id: UUID, advisor_id: UUID, by: Call | None = None, **command: Any
+    ) -> AssignedAdvisor:
+        """An admin puts an advisor on a project."""
+        wanted = AssignAdvisor(project_id, advisor_id, **command)
+        assigned = assign_advisor(self.runner, by or call(None, Role.ADMIN), wanted, _never_encoded)
+        assert isinstance(assigned, AssignedAdvisor)
+        return assigned
+
+    def release(self, project_id: UUID, advisor_id: UUID, reason: str | None = None) -> bool:
+        """An admin takes an advisor off a project."""
+        wanted = ReleaseAdvisor(project_id, advisor_id, reason)
+        return release_advisor(self.runner, call(None, Role.ADMIN), wanted)
 
     # What is stored.
 

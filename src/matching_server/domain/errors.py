@@ -31,7 +31,7 @@ from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
 
-from matching_server.domain.model import MatchStatus, PendingReason
+from matching_server.domain.model import AvailabilityStatus, MatchStatus, PendingReason
 
 
 class Reason(StrEnum):
@@ -214,6 +214,42 @@ def nobody_free(why: PendingReason) -> PreconditionFailed:
     if why is PendingReason.ALL_ADVISORS_BUSY:
         return AllAdvisorsBusy("every eligible advisor is busy")
     return NoAdvisorsAvailable("no eligible advisor is available")
+
+
+class AdvisorUnavailable(PreconditionFailed):
+    """The advisor's status is not available."""
+
+    reason = Reason.ADVISOR_UNAVAILABLE
+
+    def __init__(self, advisor_id: UUID, status: AvailabilityStatus) -> None:
+        super().__init__(f"advisor {advisor_id} is {status.value}")
+
+
+class AdvisorAtCapacity(PreconditionFailed):
+    """The advisor has no free slot."""
+
+    reason = Reason.ADVISOR_AT_CAPACITY
+
+    def __init__(self, advisor_id: UUID, slots: int) -> None:
+        super().__init__(f"advisor {advisor_id} has no free slot of {slots}")
+
+
+class AdvisorInactive(PreconditionFailed):
+    """The advisor was deactivated."""
+
+    reason = Reason.ADVISOR_INACTIVE
+
+    def __init__(self, advisor_id: UUID) -> None:
+        super().__init__(f"advisor {advisor_id} is deactivated")
+
+
+class AlreadyAssigned(PreconditionFailed):
+    """The advisor works on the project already."""
+
+    reason = Reason.ALREADY_ASSIGNED
+
+    def __init__(self, project_id: UUID, advisor_id: UUID) -> None:
+        super().__init__(f"advisor {advisor_id} is already active on project {project_id}")
 
 
 class InvalidTransition(PreconditionFailed):

@@ -104,6 +104,13 @@ class AssignmentType(StrEnum):
     EMERGENCY = "emergency_assignment"
 
 
+class WorkspaceRole(StrEnum):
+    """As what an advisor works on a project."""
+
+    ADVISOR = "advisor"
+    CONSULTANT = "consultant"
+
+
 class ProvisioningState(StrEnum):
     """How far the workspace of a finalized match is."""
 
@@ -276,6 +283,22 @@ class Availability:
     def is_available(self) -> bool:
         """Active, available, and with a free slot."""
         return self.reason is None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStatus:
+    """The active advisors, counted by status and, those who are available, by load."""
+
+    total: int
+    available: int
+    busy: int
+    offline: int
+    idle: int
+    """Available and without a project."""
+    with_slot: int
+    """Available, with projects and a free slot."""
+    at_capacity: int
+    """Available, without a free slot."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from matching_server.domain.model import (
     Caller,
     ClosedReason,
     Decision,
+    PoolStatus,
     RecordedDecision,
     Side,
 )
@@ -61,6 +62,11 @@ def get_availability(runner: Runner, call: Call, advisor_id: UUID) -> Availabili
         return found
 
     return runner.read(read, call)
+
+
+def get_pool_status(runner: Runner, call: Call) -> PoolStatus:
+    """The active advisors, counted by status and by load."""
+    return runner.read(lambda conn, _: availability.pool_status(conn), call)
 
 
 def _check_self(caller: Caller, advisor_id: UUID) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from matching_server.domain.events import EventType
 from matching_server.domain.model import (
+    AssignmentType,
     AvailabilityPreferences,
     AvailabilityStatus,
     Decision,
@@ -17,6 +18,7 @@ from matching_server.domain.model import (
     MatchCriteria,
     MatchStatus,
     Side,
+    WorkspaceRole,
 )
 
 T = TypeVar("T")
@@ -71,6 +73,34 @@ class UpdateAvailability:
     max_concurrent_projects: int | None = None
     preferences: AvailabilityPreferences | None = None
     decline_open_offers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AssignAdvisor:
+    """An admin puts an advisor on a project."""
+
+    project_id: UUID
+    advisor_id: UUID
+    reason: str | None = None
+    assignment_type: AssignmentType = AssignmentType.MANUAL
+    role: WorkspaceRole = WorkspaceRole.ADVISOR
+
+
+@dataclass(frozen=True, slots=True)
+class AssignedAdvisor:
+    """The assignment, and the match that was made for it."""
+
+    assignment_id: UUID
+    match: Match
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseAdvisor:
+    """An admin takes an advisor off a project."""
+
+    project_id: UUID
+    advisor_id: UUID
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from matching_server.domain.model import (
     MatchStatus,
     ProvisioningState,
     Side,
+    WorkspaceRole,
 )
 from matching_server.domain.provisioning import (
     FAILURE,
@@ -33,7 +34,15 @@ from matching_server.domain.provisioning import (
 )
 from matching_server.operations.runner import Runner
 from matching_server.operations.transitions import notification_payload
-from matching_server.storage import availability, directory, matches, outbox, provisioning, workspace
+from matching_server.storage import (
+    assignments,
+    availability,
+    directory,
+    matches,
+    outbox,
+    provisioning,
+    workspace,
+)
 from matching_server.storage.database import Transaction, fault_text
 from matching_server.storage.event_log import ProjectLog, lock_project
 from matching_server.storage.outbox import NotificationType
@@ -105,7 +114,7 @@ def _provision(tx: Transaction, job: LeasedJob) -> None:
         project = directory.get_project(tx.conn, job.project_id)
         if project is None:
             raise PermanentFault("the project no longer exists", ClosedReason.PROJECT_GONE)
-        workspace.grant_access(tx, project.id, advisor_id, log.now)
+        workspace.grant_access(tx, project.id, advisor_id, log.now, _role(tx, match))
         workspace.open_session(tx, project.id, advisor_id, project.owner_locale)
         _welcome(tx, log, match, advisor_id)
         matches.mark_ready(tx, match)
@@ -117,6 +126,11 @@ def _provision(tx: Transaction, job: LeasedJob) -> None:
 
 def _is_queued(match: Match) -> bool:
     return match.status is MatchStatus.FINALIZED and match.provisioning_state is ProvisioningState.QUEUED
+
+
+def _role(tx: Transaction, match: Match) -> WorkspaceRole:
+    """Only an admin's assignment says another one than advisor."""
+    return assignments.role_of(tx.conn, match) if match.assignment_type else WorkspaceRole.ADVISOR
 
 
 def _advisor_of(tx: Transaction, match: Match) -> UUID:
@@ -220,6 +234,7 @@ def _reverted(tx: Transaction, log: ProjectLog, match: Match, fault: Fault) -> M
             closed_reason=fault.closed_reason,
             provisioning_state=ProvisioningState.FAILED,
         )
+        assignments.cancel_of_match(tx, match)
         if match.matched_advisor_id is not None:
             availability.give_back(tx, match.matched_advisor_id)
         return closed

@@ -21,7 +21,7 @@ from matching_server.domain.model import (
     Side,
 )
 from matching_server.operations.policy import Policy
-from matching_server.storage import availability, directory, matches, outbox, provisioning
+from matching_server.storage import assignments, availability, directory, matches, outbox, provisioning
 from matching_server.storage.database import Transaction
 from matching_server.storage.event_log import ProjectLog
 from matching_server.storage.outbox import NotificationType
@@ -53,10 +53,13 @@ def create_matched(
     *,
     auto_accept: bool,
     actor: UUID,
+    waited: bool = False,
 ) -> Match:
-    """A new match that has its advisor at once."""
+    """A new match that has its advisor at once; an owner who has ``waited`` for one is told."""
     next_status(None, Action.CREATE_MATCHED)
     created = matches.add(tx, match, claim=claim)
+    if waited:
+        _notify_owner(tx, created, NotificationType.ADVISOR_FOUND)
     return _offered(tx, log, created, None, policy, auto_accept=auto_accept, actor=actor)
 
 
@@ -126,13 +129,37 @@ def decide(
     elif decision.decision is Decision.DECLINED:
         _notify_advisor(tx, decided, NotificationType.OFFER_ENDED, reason="client_declined")
     if target is MatchStatus.FINALIZED:
-        finalized = MatchPayload.of(decided, target, match.status)
-        log.append(EventType.FINALIZED, finalized, user_id=actor)
-    if queued:
-        provisioning.enqueue(tx, decided)
-    if decision.decision is Decision.DECLINED and match.matched_advisor_id is not None:
-        availability.give_back(tx, match.matched_advisor_id)
+        _finalized(tx, log, decided, match.status, actor)
+    if decision.decision is Decision.DECLINED:
+        assignments.cancel_of_match(tx, match)
+        if match.matched_advisor_id is not None:
+            availability.give_back(tx, match.matched_advisor_id)
     return decided
+
+
+def create_finalized(
+    tx: Transaction,
+    log: ProjectLog,
+    match: Match,
+    claim: matches.ClaimRecord,
+    policy: Policy,
+    *,
+    waited: bool,
+) -> Match:
+    """A new match for which an admin, who asked for it, decides in place of both sides."""
+    admin = match.requested_by
+    created = create_matched(tx, log, match, claim, policy, auto_accept=False, actor=admin, waited=waited)
+    target = next_status(created.status, Action.EMERGENCY_FINALIZE, created.id)
+    state = ProvisioningState.QUEUED if policy.auto_provision else None
+    finalized = matches.move(tx, created, target, provisioning_state=state)
+    _finalized(tx, log, finalized, created.status, admin)
+    return finalized
+
+
+def _finalized(tx: Transaction, log: ProjectLog, match: Match, previous: MatchStatus, actor: UUID) -> None:
+    log.append(EventType.FINALIZED, MatchPayload.of(match, match.status, previous), user_id=actor)
+    if match.provisioning_state is ProvisioningState.QUEUED:
+        provisioning.enqueue(tx, match)
 
 
 def expire(
@@ -146,11 +173,34 @@ def expire(
     expired = matches.move(tx, match, MatchStatus.EXPIRED, closed_reason=why)
     payload = MatchPayload.of(expired, MatchStatus.EXPIRED, match.status, why.value)
     log.append(EventType.MATCH_EXPIRED, payload, user_id=actor)
+    assignments.cancel_of_match(tx, match)
     if match.holds_slot and match.matched_advisor_id is not None:
         availability.give_back(tx, match.matched_advisor_id)
         _notify_advisor(tx, expired, NotificationType.OFFER_ENDED, reason=why.value)
     _notify_owner(tx, expired, NotificationType.MATCH_EXPIRED, reason=why.value)
     return expired
+
+
+def release(tx: Transaction, log: ProjectLog, match: Match, *, actor: UUID) -> Match:
+    """Closes the match of an advisor who is taken off the project before the workspace was made."""
+    if match.provisioning_state is ProvisioningState.QUEUED:
+        provisioning.cancel(tx, match, "the advisor was released")
+        match = matches.cancel_workspace(tx, match)
+    return expire(tx, log, match, ClosedReason.RELEASED, actor=actor)
+
+
+def tell_released(tx: Transaction, project_id: UUID, advisor_id: UUID, match: Match | None) -> None:
+    """The advisor's work on a project is over; ``match`` had brought them to it."""
+    payload = (
+        notification_payload(match, ClosedReason.RELEASED.value)
+        if match is not None
+        else {
+            "projectId": str(project_id),
+            "advisorId": str(advisor_id),
+            "reason": ClosedReason.RELEASED.value,
+        }
+    )
+    outbox.enqueue(tx, NotificationType.OFFER_ENDED, [advisor_id], payload)
 
 
 def _notify_advisor(

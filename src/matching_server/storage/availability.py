@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, TextClause, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from matching_server.domain.effects import Load
-from matching_server.domain.model import Availability, AvailabilityStatus
+from matching_server.domain.model import Availability, AvailabilityStatus, PoolStatus
 from matching_server.storage.database import LOCK_TIMEOUT, Transaction, lock_not_available
 from matching_server.storage.json_values import preferences_from_json, preferences_to_json
 from matching_server.storage.tables import advisor_availability
@@ -77,6 +77,7 @@ _CLAIM_AS_RANKED = text(
     {_TOOK}
     """
 )
+_TAKE_ANYWAY = text(f"{TAKE} WHERE a.advisor_id = :advisor_id {_TOOK}")
 _FREE = text(
     """
     SELECT advisor_id FROM advisor_availability
@@ -161,6 +162,13 @@ def claim_anybody(
     return None
 
 
+def take_slot(tx: Transaction, advisor_id: UUID) -> Claim:
+    """Takes a slot whatever the row says: for who has locked it and judged it by rules of their own."""
+    claim = _claim(tx, tx.conn.execute(_TAKE_ANYWAY, {"advisor_id": advisor_id}).one())
+    assert claim is not None
+    return claim
+
+
 def _claim(tx: Transaction, row: Row[Any] | None) -> Claim | None:
     if row is None:
         return None
@@ -179,7 +187,11 @@ def give_back(tx: Transaction, advisor_id: UUID) -> None:
     row = tx.conn.execute(
         update(advisor_availability)
         .where(_availability.advisor_id == advisor_id)
-        .values(current_projects=_availability.current_projects - 1, updated_at=func.clock_timestamp())
+        .values(
+            # The platform may have given access by its own SQL, which counts nothing.
+            current_projects=func.greatest(_availability.current_projects - 1, 0),
+            updated_at=func.clock_timestamp(),
+        )
         .returning(
             _availability.advisor_id,
             _availability.current_projects,
@@ -233,6 +245,36 @@ def lock(tx: Transaction, advisor_id: UUID) -> Availability | None:
         .with_for_update(key_share=True)
     ).one_or_none()
     return _read(row) if row else None
+
+
+def lock_in_order(tx: Transaction, advisor_ids: Collection[UUID]) -> dict[UUID, Availability]:
+    """Several advisors' availability by id, their rows locked in the order of ids; who is gone is left out."""
+    rows = tx.conn.execute(
+        select(advisor_availability)
+        .where(_availability.advisor_id.in_(advisor_ids))
+        .order_by(_availability.advisor_id)
+        .with_for_update(key_share=True)
+    )
+    return {row.advisor_id: _read(row) for row in rows}
+
+
+_POOL_STATUS = text(
+    """
+    SELECT count(*) AS total,
+        count(*) FILTER (WHERE status = 'available') AS available,
+        count(*) FILTER (WHERE status = 'busy') AS busy,
+        count(*) FILTER (WHERE status = 'offline') AS offline,
+        count(*) FILTER (WHERE status = 'available' AND current_projects = 0) AS idle,
+        count(*) FILTER (WHERE status = 'available' AND current_projects > 0 AND has_slot) AS with_slot,
+        count(*) FILTER (WHERE status = 'available' AND NOT has_slot) AS at_capacity
+    FROM advisor_availability WHERE advisor_active
+    """
+)
+
+
+def pool_status(conn: Connection) -> PoolStatus:
+    """The active advisors, counted at one moment."""
+    return PoolStatus(**conn.execute(_POOL_STATUS).mappings().one())
 
 
 def _read(row: Row[Any]) -> Availability:

@@ -27,6 +27,8 @@ from matching_server.storage.json_values import criteria_from_json, criteria_to_
 from matching_server.storage.tables import HELD, OFFERED, OPEN, UNSETTLED, advisors
 from matching_server.storage.tables import advisor_match_requests as matches
 
+_PART = f"({OFFERED} OR status = 'finalized')"
+
 _SELECT: Select[Any] = select(
     matches,
     text(f"(({OPEN}) AND expires_at <= clock_timestamp()) AS overdue"),
@@ -59,6 +61,22 @@ def lock_unsettled(tx: Transaction, project_id: UUID) -> Match | None:
     """The project's one match that is open or still being provisioned, its row locked."""
     row = tx.conn.execute(
         _SELECT.where(matches.c.project_id == project_id, text(f"({UNSETTLED})")).with_for_update(of=matches)
+    ).one_or_none()
+    return _match(row) if row else None
+
+
+def lock_part(tx: Transaction, project_id: UUID, advisor_id: UUID) -> Match | None:
+    """The match by which an advisor has, or had, their part in a project, its row locked.
+
+    The one that holds their slot, else the newest whose workspace was made.
+    """
+    row = tx.conn.execute(
+        _SELECT.where(
+            matches.c.project_id == project_id, matches.c.matched_advisor_id == advisor_id, text(_PART)
+        )
+        .order_by(text(f"({HELD}) DESC"), matches.c.created_at.desc())
+        .limit(1)
+        .with_for_update(of=matches)
     ).one_or_none()
     return _match(row) if row else None
 
@@ -201,6 +219,11 @@ def mark_ready(tx: Transaction, match: Match) -> Match:
     """The workspace is there; the status stays."""
     ready = ProvisioningState.READY
     return replace(_update(tx, match, provisioning_state=ready.value), provisioning_state=ready)
+
+
+def cancel_workspace(tx: Transaction, match: Match) -> Match:
+    """There will be no workspace by the job that was queued; the status stays."""
+    return replace(_update(tx, match, provisioning_state=None), provisioning_state=None)
 
 
 def _update(tx: Transaction, match: Match, **columns: Any) -> Match:

@@ -63,6 +63,20 @@ _END = text(
     SELECT count(*) FROM ended
     """
 )
+_CANCEL = text(
+    """
+    WITH cancelled AS (
+        UPDATE workspace_provisioning_queue
+        SET status = 'failed', last_error = :why, lease_token = NULL, lease_expires_at = NULL,
+            updated_at = clock_timestamp()
+        WHERE match_id = :match_id AND status IN ('pending', 'processing', 'rollback_needed')
+        RETURNING id
+    )
+    UPDATE workspace_provisioning_attempts a
+    SET ended_at = clock_timestamp(), error = :why
+    FROM cancelled WHERE a.job_id = cancelled.id AND a.ended_at IS NULL
+    """
+)
 _RETURN_EXPIRED = text(
     """
     WITH expired AS MATERIALIZED (
@@ -128,6 +142,11 @@ def retry(tx: Transaction, job: LeasedJob, error: str, delay: timedelta) -> None
 def fail(tx: Transaction, job: LeasedJob, error: str, *, permanent: bool) -> None:
     """Given up; belongs into the transaction that rolls the match back."""
     _end(tx, job, JobStatus.FAILED, error=error, permanent=permanent)
+
+
+def cancel(tx: Transaction, match: Match, why: str) -> None:
+    """Ends a match's live job without a failure; a worker that has it loses its lease."""
+    tx.conn.execute(_CANCEL, {"match_id": match.id, "why": why})
 
 
 def _end(

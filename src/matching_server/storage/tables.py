@@ -49,6 +49,7 @@ from matching_server.domain.model import (
     MatchStatus,
     PendingReason,
     ProvisioningState,
+    WorkspaceRole,
 )
 
 metadata = MetaData(
@@ -230,7 +231,7 @@ admin_advisor_assignments = Table(
     Column("updated_at", _Time, nullable=False, server_default=_now),
     _one_of("assignment_type", AssignmentType),
     _one_of("status", ("active", "cancelled")),
-    _one_of("role", ("advisor", "consultant")),
+    _one_of("role", WorkspaceRole),
     Index(
         "uq_admin_advisor_assignments_active",
         "project_id",
@@ -337,7 +338,7 @@ project_advisors = Table(
     Column("assigned_at", _Time, nullable=False, server_default=_now),
     PrimaryKeyConstraint("project_id", "advisor_id"),
     _one_of("status", ("active", "inactive")),
-    _one_of("role", ("advisor", "consultant")),
+    _one_of("role", WorkspaceRole),
     Index(None, "advisor_id"),
 )
 

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from matching_server.domain.events import ChatMessage
-from matching_server.domain.model import ActorType
+from matching_server.domain.model import ActorType, WorkspaceRole
 from matching_server.storage.database import Transaction
 from matching_server.storage.tables import (
     admin_matching_interventions,
@@ -27,12 +27,23 @@ def advisor_active(tx: Transaction, advisor_id: UUID) -> bool | None:
 
 
 def grant_access(
-    tx: Transaction, project_id: UUID, advisor_id: UUID, assigned_at: datetime, role: str = "advisor"
+    tx: Transaction, project_id: UUID, advisor_id: UUID, assigned_at: datetime, role: WorkspaceRole
 ) -> None:
     """Makes the advisor's access row active, whatever it was before."""
-    values = {"status": "active", "role": role, "assigned_at": assigned_at}
+    values = {"status": "active", "role": role.value, "assigned_at": assigned_at}
     statement = insert(project_advisors).values(project_id=project_id, advisor_id=advisor_id, **values)
     tx.conn.execute(statement.on_conflict_do_update(index_elements=["project_id", "advisor_id"], set_=values))
+
+
+def end_access(tx: Transaction, project_id: UUID, advisor_id: UUID) -> bool:
+    """Makes the advisor's access row inactive. Returns whether it was active."""
+    access = project_advisors.c
+    ended = tx.conn.execute(
+        update(project_advisors)
+        .where(access.project_id == project_id, access.advisor_id == advisor_id, access.status == "active")
+        .values(status="inactive")
+    )
+    return ended.rowcount > 0
 
 
 def open_session(tx: Transaction, project_id: UUID, user_id: UUID, locale: str | None) -> None:
@@ -50,6 +61,19 @@ def open_session(tx: Transaction, project_id: UUID, user_id: UUID, locale: str |
             index_elements=["project_id", "user_id"], set_=values | {"preferred_locale": locale}
         )
     )
+
+
+def end_session(tx: Transaction, project_id: UUID, user_id: UUID) -> bool:
+    """Ends the chat session. Returns whether it was active."""
+    session = unified_chat_sessions.c
+    ended = tx.conn.execute(
+        update(unified_chat_sessions)
+        .where(
+            session.project_id == project_id, session.user_id == user_id, session.session_state == "active"
+        )
+        .values(session_state="ended")
+    )
+    return ended.rowcount > 0
 
 
 def add_message(tx: Transaction, message: ChatMessage) -> None:

@@ -26,10 +26,6 @@ from matching_server.domain.model import MatchStatus, PendingReason
 NOT_RAISED_YET = {
     Reason.RULE_NOT_FOUND,
     Reason.JOB_NOT_FOUND,
-    Reason.ADVISOR_AT_CAPACITY,
-    Reason.ADVISOR_UNAVAILABLE,
-    Reason.ADVISOR_INACTIVE,
-    Reason.ALREADY_ASSIGNED,
     Reason.STREAM_EVICTED,
     Reason.TOO_MANY_REQUESTS,
 }

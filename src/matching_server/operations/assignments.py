@@ -188,8 +188,6 @@ def _features(advisor: Advisor, claim: Claim, match: Match, policy: Policy) -> d
             "score_hundredths": None,
         },
         "runners_up": [],
-        "load_at_claim": claim.load,
-        "slots_at_claim": claim.slots,
         "exclusions": {},
     }
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from advisor_matching.v1 import admin_service_pb2 as pb
 from matching_server.domain.calls import Call
-from matching_server.operations import matching, simulating
+from matching_server.operations import assignments, availability, matching, simulating
+from matching_server.operations.commands import AssignedAdvisor
 from matching_server.operations.runner import Runner
+from matching_server.rpc.convert_admin import assigned_advisor_message, pool_status_message
 from matching_server.rpc.convert_explanation import explanation_message, simulation_message
 from matching_server.rpc.fields import read
-from matching_server.rpc.inputs import MatchIdInput, SimulateMatchInput
+from matching_server.rpc.inputs import (
+    AssignAdvisorInput,
+    MatchIdInput,
+    ReleaseAdvisorInput,
+    SimulateMatchInput,
+)
 
 
 class AdminService:
@@ -16,6 +23,24 @@ class AdminService:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+
+    def assign_advisor(
+        self, request: pb.AssignAdvisorRequest, call: Call
+    ) -> pb.AssignAdvisorResponse | bytes:
+        """Puts an advisor on a project; a repeat of a remembered request gets the first answer's very bytes."""
+        command = read(AssignAdvisorInput, request).command()
+        assigned = assignments.assign_advisor(self._runner, call, command, _encode_assigned)
+        return assigned if isinstance(assigned, bytes) else assigned_advisor_message(assigned)
+
+    def release_advisor(self, request: pb.ReleaseAdvisorRequest, call: Call) -> pb.ReleaseAdvisorResponse:
+        """Ends an advisor's part in a project."""
+        command = read(ReleaseAdvisorInput, request).command()
+        released = assignments.release_advisor(self._runner, call, command)
+        return pb.ReleaseAdvisorResponse(released=released)
+
+    def get_pool_status(self, _request: pb.GetPoolStatusRequest, call: Call) -> pb.GetPoolStatusResponse:
+        """Counts the active advisors by status and by load."""
+        return pool_status_message(availability.get_pool_status(self._runner, call))
 
     def simulate_match(self, request: pb.SimulateMatchRequest, call: Call) -> pb.SimulateMatchResponse:
         """Says whom CreateMatch would choose, and why not the others."""
@@ -27,3 +52,7 @@ class AdminService:
         match_id = read(MatchIdInput, request).match_id
         record, replay_matches = matching.explain_match(self._runner, call, match_id)
         return pb.ExplainMatchResponse(explanation=explanation_message(record), replay_matches=replay_matches)
+
+
+def _encode_assigned(assigned: AssignedAdvisor) -> bytes:
+    return assigned_advisor_message(assigned).SerializeToString()

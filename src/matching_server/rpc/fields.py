@@ -18,10 +18,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from matching_server.domain.errors import FieldViolation, InvalidArgument
 from matching_server.domain.events import EventType
 from matching_server.domain.model import (
+    AssignmentType,
     AvailabilityStatus,
     Decision,
     MatchStatus,
     ProjectComplexity,
+    WorkspaceRole,
 )
 from matching_server.rpc import enums
 from matching_server.rpc.paging import Position, decode_page_token
@@ -236,3 +238,5 @@ DecisionIn = Annotated[Decision, _enum(enums.DECISION)]
 AvailabilityStatusIn = Annotated[AvailabilityStatus, _enum(enums.AVAILABILITY_STATUS)]
 EventTypeIn = Annotated[EventType, BeforeValidator(_event_type)]
 ComplexityIn = Annotated[ProjectComplexity, _enum(enums.PROJECT_COMPLEXITY)]
+AssignmentTypeIn = Annotated[AssignmentType, _enum(enums.ASSIGNMENT_TYPE)]
+WorkspaceRoleIn = Annotated[WorkspaceRole, _enum(enums.WORKSPACE_ROLE)]

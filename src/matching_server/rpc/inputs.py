@@ -16,6 +16,7 @@ from matching_server.rpc.fields import (
     MAX_EXCLUSIONS,
     MAX_SIMULATED,
     Address,
+    AssignmentTypeIn,
     AvailabilityStatusIn,
     ComplexityIn,
     DecisionIn,
@@ -35,6 +36,7 @@ from matching_server.rpc.fields import (
     WatchId,
     Weight,
     Words,
+    WorkspaceRoleIn,
     Zone,
     no_repeats,
 )
@@ -291,6 +293,32 @@ class DeactivateAdvisorInput(AdvisorIdInput):
     """A ``DeactivateAdvisorRequest``."""
 
     reason: ReasonText = None
+
+
+class AssignAdvisorInput(RequestModel):
+    """An ``AssignAdvisorRequest``."""
+
+    project_id: Id
+    advisor_id: Id
+    reason: ReasonText = None
+    assignment_type: AssignmentTypeIn = model.AssignmentType.MANUAL
+    role: WorkspaceRoleIn = model.WorkspaceRole.ADVISOR
+
+    def command(self) -> commands.AssignAdvisor:
+        """What is asked."""
+        return commands.AssignAdvisor(**dict(self))
+
+
+class ReleaseAdvisorInput(RequestModel):
+    """A ``ReleaseAdvisorRequest``."""
+
+    project_id: Id
+    advisor_id: Id
+    reason: ReasonText = None
+
+    def command(self) -> commands.ReleaseAdvisor:
+        """What is asked."""
+        return commands.ReleaseAdvisor(**dict(self))
 
 
 class WatchProjectInput(RequestModel):

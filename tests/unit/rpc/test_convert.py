@@ -7,11 +7,13 @@ from uuid import UUID
 
 import pytest
 
+from advisor_matching.v1 import admin_service_pb2
 from advisor_matching.v1 import types_pb2 as pb
 from matching_server.domain import events, model, scoring
 from matching_server.domain.events import EventType, ProjectEvent, decode_event_id, encode_event_id
-from matching_server.operations.commands import CreatedMatch, PageOf
+from matching_server.operations.commands import AssignedAdvisor, CreatedMatch, PageOf
 from matching_server.rpc import convert, enums
+from matching_server.rpc.convert_admin import assigned_advisor_message, pool_status_message
 from matching_server.rpc.convert_events import event_message, heartbeat_message
 from matching_server.rpc.convert_explanation import explanation_message, pool_size_word
 from matching_server.rpc.paging import decode_page_token
@@ -123,6 +125,36 @@ def test_answers_wrap_matches() -> None:
     assert len(page.matches) == 2
     assert decode_page_token(page.next_page_token) == (NOW, A)
     assert convert.match_page_message(PageOf((), None)).next_page_token == ""
+
+
+def test_an_assignment_shows_its_match_and_the_workspace_that_is_queued() -> None:
+    offered = assigned_advisor_message(AssignedAdvisor(D, MATCH))
+    assert (offered.assignment_id, offered.match) == (str(D), convert.match_message(MATCH))
+    assert offered.workspace_provisioning == pb.WORKSPACE_PROVISIONING_UNSPECIFIED
+    queued = replace(MATCH, provisioning_state=model.ProvisioningState.QUEUED)
+    answer = assigned_advisor_message(AssignedAdvisor(D, queued))
+    assert answer.workspace_provisioning == pb.WORKSPACE_PROVISIONING_QUEUED
+
+
+@pytest.mark.parametrize(
+    ("total", "size", "algorithm"),
+    [
+        (0, "SMALL", "SIMPLE_AVAILABILITY"),
+        (9, "SMALL", "SIMPLE_AVAILABILITY"),
+        (10, "MEDIUM", "SIMPLE_AVAILABILITY"),
+        (49, "MEDIUM", "SIMPLE_AVAILABILITY"),
+        (50, "LARGE", "COMPLEX_SCORING"),
+    ],
+)
+def test_the_pool_has_its_counts_and_what_its_size_means(total: int, size: str, algorithm: str) -> None:
+    pool = model.PoolStatus(total, available=6, busy=7, offline=8, idle=1, with_slot=2, at_capacity=3)
+    assert pool_status_message(pool) == admin_service_pb2.GetPoolStatusResponse(
+        total_advisors=total,
+        status_breakdown=admin_service_pb2.StatusBreakdown(available=6, busy=7, offline=8),
+        workload_breakdown=admin_service_pb2.WorkloadBreakdown(idle=1, available=2, at_capacity=3),
+        pool_size=f"POOL_SIZE_{size}",
+        algorithm=f"MATCHING_ALGORITHM_{algorithm}",
+    )
 
 
 def test_every_enum_is_mapped_both_ways() -> None:

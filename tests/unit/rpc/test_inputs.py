@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor_matching.v1 import (
+    admin_service_pb2,
     availability_service_pb2,
     decision_service_pb2,
     directory_service_pb2,
@@ -49,6 +50,16 @@ CASES: dict[str, tuple[type[RequestModel], type[Message], dict[str, Any]]] = {
         inputs.DeactivateAdvisorInput,
         directory_service_pb2.DeactivateAdvisorRequest,
         {"advisor_id": ID},
+    ),
+    "assign": (
+        inputs.AssignAdvisorInput,
+        admin_service_pb2.AssignAdvisorRequest,
+        {"project_id": ID, "advisor_id": OTHER},
+    ),
+    "release": (
+        inputs.ReleaseAdvisorInput,
+        admin_service_pb2.ReleaseAdvisorRequest,
+        {"project_id": ID, "advisor_id": OTHER},
     ),
     "watch": (inputs.WatchProjectInput, event_service_pb2.WatchProjectEventsRequest, {"project_id": ID}),
 }
@@ -167,6 +178,11 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("advisors", {"skill": "s" * 65}, ["skill"]),
     ("advisors", {"framework": "a\0"}, ["framework"]),
     ("deactivate", {"advisor_id": "x", "reason": "r" * 1001}, ["advisor_id", "reason"]),
+    ("assign", {"project_id": "", "advisor_id": "me"}, ["project_id", "advisor_id"]),
+    ("assign", {"assignment_type": 3, "role": -1}, ["assignment_type", "role"]),
+    ("assign", {"reason": "a\0b"}, ["reason"]),
+    ("release", {"project_id": "", "advisor_id": "me"}, ["project_id", "advisor_id"]),
+    ("release", {"reason": "r" * 1001}, ["reason"]),
     ("watch", {"types": ["advisor.matched", "advisor.gone"]}, ["types[1]"]),
     ("watch", {"watch_id": "a b"}, ["watch_id"]),
     ("watch", {"watch_id": "w" * 65}, ["watch_id"]),
@@ -300,6 +316,16 @@ def test_filters_can_be_left_out() -> None:
     assert give("advisors", {"skill": "go", "available": False}).command() == commands.ListAdvisors(
         skill="go", available=False
     )
+
+
+def test_an_assignment_is_manual_and_for_an_advisor_unless_said() -> None:
+    assert give("assign", {}).command() == commands.AssignAdvisor(UID, UUID(OTHER))
+    assert give("assign", {"assignment_type": 2, "role": 2, "reason": "a\nb"}).command() == (
+        commands.AssignAdvisor(
+            UID, UUID(OTHER), "a\nb", model.AssignmentType.EMERGENCY, model.WorkspaceRole.CONSULTANT
+        )
+    )
+    assert give("release", {"reason": ""}).command() == commands.ReleaseAdvisor(UID, UUID(OTHER))
 
 
 def test_a_watch_says_where_it_starts() -> None:

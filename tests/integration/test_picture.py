@@ -11,7 +11,7 @@ import pytest
 
 from matching_server.domain.effects import Load
 from matching_server.domain.model import ProjectComplexity, ScoringWeights, TechStack
-from matching_server.domain.scoring import RankingRequest
+from matching_server.domain.scoring import PoolAdvisor, RankingRequest
 from matching_server.operations import picture as pictures
 from matching_server.operations.picture import Picture
 from matching_server.storage.database import Database
@@ -118,7 +118,12 @@ def test_a_look_reads_what_has_changed_and_no_more(
     remembering.look()
     read: list[int] = []
     put = remembering._put
-    monkeypatch.setattr(remembering, "_put", lambda page: (read.append(len(page)), put(page)))
+
+    def counted(page: list[PoolAdvisor]) -> None:
+        read.append(len(page))
+        put(page)
+
+    monkeypatch.setattr(remembering, "_put", counted)
     remembering.look()
     changed = world.ask("SELECT advisor_id FROM advisor_availability LIMIT 1")
     world.run("UPDATE advisor_availability SET status = 'offline' WHERE advisor_id = :id", id=changed)

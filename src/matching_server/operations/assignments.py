@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -80,7 +79,7 @@ def _assign(
         if old is not None and not old.overdue:
             transitions.expire(tx, log, old, ClosedReason.SUPERSEDED_BY_ADMIN, actor=call.caller.user_id)
         new = _new_match(log, call, command)
-        choice = _choice(command, advisor, availability.take_slot(tx, advisor.id), new, policy)
+        choice = _choice(command, advisor, availability.take_slot(tx, advisor.id), new)
         waited = old is not None and old.status is MatchStatus.PENDING and not old.overdue
         if command.assignment_type is AssignmentType.EMERGENCY:
             match = transitions.create_finalized(tx, log, new, choice, policy, waited=waited)
@@ -152,9 +151,7 @@ def _new_match(log: ProjectLog, call: Call, command: AssignAdvisor) -> Match:
     )
 
 
-def _choice(
-    command: AssignAdvisor, advisor: Advisor, claim: Claim, match: Match, policy: Policy
-) -> ClaimRecord:
+def _choice(command: AssignAdvisor, advisor: Advisor, claim: Claim, match: Match) -> ClaimRecord:
     how = " in an emergency" if command.assignment_type is AssignmentType.EMERGENCY else ""
     why = f": {command.reason}" if command.reason else "."
     return ClaimRecord(
@@ -170,16 +167,15 @@ def _choice(
         reason=f"Assigned by an admin{how} ({claim.load} of {claim.slots} slots taken){why}",
         load_at_claim=claim.load,
         slots_at_claim=claim.slots,
-        features=_features(advisor, claim, match, policy),
+        features=_features(advisor, claim, match),
     )
 
 
-def _features(advisor: Advisor, claim: Claim, match: Match, policy: Policy) -> dict[str, Any]:
+def _features(advisor: Advisor, claim: Claim, match: Match) -> dict[str, Any]:
     """The record of a choice that no algorithm made, in the shape of ``scoring.explain``."""
     return {
         "algorithm": None,
         "decided_at": match.created_at.isoformat(),
-        "weights": asdict(policy.weights),
         "chosen": {
             "advisor_id": str(advisor.id),
             "display_name": advisor.display_name,

@@ -15,7 +15,7 @@ from matching_server.domain.model import (
     ProjectComplexity,
     TechStack,
 )
-from matching_server.domain.scoring import Pool, PoolAdvisor, Ranking, rank
+from matching_server.domain.scoring import Pool, PoolAdvisor, Ranking, RankingRequest, rank
 from matching_server.domain.scoring.words import WordIndex
 from tests.unit.domain import naive_ranking
 from tests.unit.domain.pools import MOMENT, WORDS, ZONES, advisor, request
@@ -50,7 +50,7 @@ def anybody(rng: random.Random, id_: UUID, version: int) -> PoolAdvisor:
     )
 
 
-def asked(rng: random.Random, advisors: list[PoolAdvisor], stated: bool) -> naive_ranking.RankingRequest:
+def asked(rng: random.Random, advisors: list[PoolAdvisor], stated: bool) -> RankingRequest:
     some = frozenset(one.id for one in rng.sample(advisors, min(3, len(advisors))))
     if not stated:
         return request(excluded=some)

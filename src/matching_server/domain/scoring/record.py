@@ -65,6 +65,9 @@ def candidate_record(candidate: Candidate, ranking: Ranking) -> dict[str, Any]:
 
 def replay(record: Mapping[str, Any]) -> bool:
     """Whether the scores of a stored record, and the order of the runners-up, come out the same again."""
+    if not record.get("algorithm"):
+        # An admin's choice, or the advisor's own: there is nothing to compute.
+        return True
     # JSON may have written a large double out as an integer.
     weights = ScoringWeights(**{name: float(weight) for name, weight in record["weights"].items()})
     scored = record["algorithm"] == MatchingAlgorithm.COMPLEX_SCORING

@@ -181,6 +181,13 @@ class AdvisorNotFound(NotFound):
     noun = "advisor"
 
 
+class RuleNotFound(NotFound):
+    """There never was such a preference rule."""
+
+    reason = Reason.RULE_NOT_FOUND
+    noun = "rule"
+
+
 class DuplicateMatchRequest(DomainError):
     """The project has an unsettled match and the caller asked to be told."""
 

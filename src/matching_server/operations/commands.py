@@ -105,7 +105,10 @@ class ReleaseAdvisor:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of a list that is newest first: at most ``size`` rows (1..200) after the ``before`` position."""
+    """A page of a list: at most ``size`` rows (1..200) beyond the ``before`` position.
+
+    Beyond is before in time, and after in a list that is oldest first.
+    """
 
     size: int = 50
     before: tuple[datetime, UUID] | None = None

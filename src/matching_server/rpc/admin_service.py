@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from advisor_matching.v1 import admin_service_pb2 as pb
 from matching_server.domain.calls import Call
-from matching_server.operations import assignments, availability, matching, simulating
+from matching_server.domain.rules import PreferenceRule
+from matching_server.operations import assignments, availability, matching, rules, simulating
 from matching_server.operations.commands import AssignedAdvisor
 from matching_server.operations.runner import Runner
-from matching_server.rpc.convert_admin import assigned_advisor_message, pool_status_message
+from matching_server.rpc.convert_admin import (
+    assigned_advisor_message,
+    pool_status_message,
+    rule_message,
+    rule_page_message,
+)
 from matching_server.rpc.convert_explanation import explanation_message, simulation_message
 from matching_server.rpc.fields import read
 from matching_server.rpc.inputs import (
     AssignAdvisorInput,
     MatchIdInput,
+    PageInput,
     ReleaseAdvisorInput,
     SimulateMatchInput,
 )
+from matching_server.rpc.rule_inputs import CreatePreferenceRuleInput, RuleIdInput
 
 
 class AdminService:
@@ -53,6 +61,36 @@ class AdminService:
         record, replay_matches = matching.explain_match(self._runner, call, match_id)
         return pb.ExplainMatchResponse(explanation=explanation_message(record), replay_matches=replay_matches)
 
+    def create_preference_rule(
+        self, request: pb.CreatePreferenceRuleRequest, call: Call
+    ) -> pb.CreatePreferenceRuleResponse | bytes:
+        """Adds a rule; a repeat of a remembered request gets the very bytes of the first answer."""
+        terms = read(CreatePreferenceRuleInput, request).terms()
+        rule = rules.create_preference_rule(self._runner, call, terms, _encode_rule)
+        return rule if isinstance(rule, bytes) else _created_rule(rule)
+
+    def list_preference_rules(
+        self, request: pb.ListPreferenceRulesRequest, call: Call
+    ) -> pb.ListPreferenceRulesResponse:
+        """Lists the rules."""
+        page = read(PageInput, request).page()
+        return rule_page_message(rules.list_preference_rules(self._runner, call, page))
+
+    def delete_preference_rule(
+        self, request: pb.DeletePreferenceRuleRequest, call: Call
+    ) -> pb.DeletePreferenceRuleResponse:
+        """Deletes a rule."""
+        rules.delete_preference_rule(self._runner, call, read(RuleIdInput, request).rule_id)
+        return pb.DeletePreferenceRuleResponse()
+
 
 def _encode_assigned(assigned: AssignedAdvisor) -> bytes:
     return assigned_advisor_message(assigned).SerializeToString()
+
+
+def _created_rule(rule: PreferenceRule) -> pb.CreatePreferenceRuleResponse:
+    return pb.CreatePreferenceRuleResponse(rule=rule_message(rule))
+
+
+def _encode_rule(rule: PreferenceRule) -> bytes:
+    return _created_rule(rule).SerializeToString()

@@ -54,6 +54,13 @@ def match_page_message(page: PageOf[model.Match]) -> match_service_pb2.ListProje
     )
 
 
+def claimable_page_message(page: PageOf[model.Match]) -> match_service_pb2.ListClaimableMatchesResponse:
+    """A page of what an advisor may claim."""
+    return match_service_pb2.ListClaimableMatchesResponse(
+        matches=[match_message(match) for match in page.items], next_page_token=encode_page_token(page.next)
+    )
+
+
 def criteria_message(criteria: model.MatchCriteria) -> types_pb2.MatchCriteria:
     """Criteria, as the request gave them."""
     stack, weights = criteria.tech_stack, criteria.scoring_weights

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
 from advisor_matching.v1 import types_pb2
-from matching_server.domain import model
+from matching_server.domain import model, rules
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -53,6 +53,7 @@ WORKSPACE_ROLE = EnumMap(types_pb2.WorkspaceRole, model.WorkspaceRole)
 WORKSPACE_PROVISIONING = EnumMap(types_pb2.WorkspaceProvisioning, model.ProvisioningState)
 PENDING_REASON = EnumMap(types_pb2.PendingReason, model.PendingReason)
 CLOSED_REASON = EnumMap(types_pb2.ClosedReason, model.ClosedReason)
+RULE_EFFECT = EnumMap(types_pb2.RuleEffect, rules.RuleEffect)
 ACTOR_TYPE = EnumMap(types_pb2.ActorType, model.ActorType)
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 from uuid import UUID
 from zoneinfo import available_timezones
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from matching_server.domain.errors import FieldViolation, InvalidArgument
@@ -25,6 +26,7 @@ from matching_server.domain.model import (
     ProjectComplexity,
     WorkspaceRole,
 )
+from matching_server.domain.rules import RuleEffect
 from matching_server.rpc import enums
 from matching_server.rpc.paging import Position, decode_page_token
 
@@ -41,6 +43,7 @@ DEFAULT_PAGE = 50
 MAX_SIMULATED = 1000
 DEFAULT_SIMULATED = 50
 MAX_EXPIRES_IN = timedelta(hours=168)
+MAX_POINTS = 100
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -77,7 +80,7 @@ def set_fields(message: Message) -> dict[str, Any]:
 def _plain(field: FieldDescriptor, value: Any) -> Any:
     if field.is_repeated:
         return list(value)
-    if field.message_type is not None and not isinstance(value, Duration):
+    if field.message_type is not None and not isinstance(value, Duration | Timestamp):
         return set_fields(value)
     return value
 
@@ -192,6 +195,21 @@ def _expires_in(value: Duration) -> timedelta:
     return timedelta(microseconds=nanoseconds // 1000)
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_YEARS_1_TO_9999 = range(-62_135_596_800, 253_402_300_800)
+"""In Unix seconds: what a Timestamp may hold."""
+
+
+def _moment(value: Timestamp) -> datetime:
+    if value.seconds not in _YEARS_1_TO_9999 or not 0 <= value.nanos < 1_000_000_000:
+        raise ValueError("is not a valid time")
+    return _EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1000)
+
+
+def _of_service(value: object) -> NoReturn:
+    raise ValueError("is set by the service")
+
+
 def _page_size(value: int) -> int:
     if not 0 <= value <= MAX_PAGE:
         raise ValueError(f"must be from 1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}")
@@ -230,6 +248,10 @@ WatchId = Annotated[
 ]
 Etag = Annotated[str | None, bounded(MAX_WORD)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Points = Annotated[float, Field(ge=-MAX_POINTS, le=MAX_POINTS, allow_inf_nan=False)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+OfService = Annotated[None, BeforeValidator(_of_service)]
+"""A field that the service fills: callers leave it out."""
 ExpiresIn = Annotated[timedelta, BeforeValidator(_expires_in)]
 PageSize = Annotated[int, AfterValidator(_page_size)]
 PageToken = Annotated[Position | None, BeforeValidator(decode_page_token)]
@@ -237,6 +259,7 @@ StatusIn = Annotated[MatchStatus, _enum(enums.MATCH_STATUS)]
 DecisionIn = Annotated[Decision, _enum(enums.DECISION)]
 AvailabilityStatusIn = Annotated[AvailabilityStatus, _enum(enums.AVAILABILITY_STATUS)]
 EventTypeIn = Annotated[EventType, BeforeValidator(_event_type)]
+RuleEffectIn = Annotated[RuleEffect, _enum(enums.RULE_EFFECT)]
 ComplexityIn = Annotated[ProjectComplexity, _enum(enums.PROJECT_COMPLEXITY)]
 AssignmentTypeIn = Annotated[AssignmentType, _enum(enums.ASSIGNMENT_TYPE)]
 WorkspaceRoleIn = Annotated[WorkspaceRole, _enum(enums.WORKSPACE_ROLE)]

@@ -48,9 +48,11 @@ from matching_server.domain.model import (
     JobStatus,
     MatchStatus,
     PendingReason,
+    ProjectComplexity,
     ProvisioningState,
     WorkspaceRole,
 )
+from matching_server.domain.rules import RuleEffect
 
 metadata = MetaData(
     naming_convention={
@@ -255,12 +257,28 @@ admin_preference_rules = Table(
     Column("reason", Text),
     Column("created_by", Uuid, nullable=False),
     Column("created_at", _Time, nullable=False, server_default=_now),
-    _one_of("effect", ("boost", "require", "exclude")),
+    Column("deleted_at", _Time),
+    Column(
+        "applies_to",
+        Text,
+        Computed(
+            "CASE WHEN project_id IS NOT NULL THEN 'project:' || project_id::text"
+            " WHEN framework IS NOT NULL THEN 'framework:' || lower(framework)"
+            " WHEN complexity IS NOT NULL THEN 'complexity:' || complexity ELSE 'all' END",
+            persisted=True,
+        ),
+        nullable=False,
+    ),
+    _one_of("effect", RuleEffect),
+    _one_of("complexity", ProjectComplexity),
     CheckConstraint("(effect = 'boost') = (boost IS NOT NULL)", name="boost_with_effect"),
     CheckConstraint("boost BETWEEN -100 AND 100", name="boost"),
     CheckConstraint("num_nonnulls(project_id, framework, complexity) <= 1", name="scope"),
     Index(None, "advisor_id"),
     Index(None, "project_id"),
+    Index("ix_admin_preference_rules_live", "applies_to", postgresql_where=text("deleted_at IS NULL")),
+    Index(None, "created_at", "id", postgresql_where=text("deleted_at IS NULL")),
+    comment="Deleted rules stay, so that deleting one again is told apart from deleting what never was.",
 )
 
 admin_matching_interventions = Table(

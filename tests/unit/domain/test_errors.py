@@ -24,7 +24,6 @@ from matching_server.domain.errors import (
 from matching_server.domain.model import MatchStatus, PendingReason
 
 NOT_RAISED_YET = {
-    Reason.RULE_NOT_FOUND,
     Reason.JOB_NOT_FOUND,
     Reason.STREAM_EVICTED,
     Reason.TOO_MANY_REQUESTS,

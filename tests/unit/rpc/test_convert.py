@@ -11,9 +11,15 @@ from advisor_matching.v1 import admin_service_pb2
 from advisor_matching.v1 import types_pb2 as pb
 from matching_server.domain import events, model, scoring
 from matching_server.domain.events import EventType, ProjectEvent, decode_event_id, encode_event_id
+from matching_server.domain.rules import PreferenceRule, RuleEffect
 from matching_server.operations.commands import AssignedAdvisor, CreatedMatch, PageOf
 from matching_server.rpc import convert, enums
-from matching_server.rpc.convert_admin import assigned_advisor_message, pool_status_message
+from matching_server.rpc.convert_admin import (
+    assigned_advisor_message,
+    pool_status_message,
+    rule_message,
+    rule_page_message,
+)
 from matching_server.rpc.convert_events import event_message, heartbeat_message
 from matching_server.rpc.convert_explanation import explanation_message, pool_size_word
 from matching_server.rpc.paging import decode_page_token
@@ -125,6 +131,9 @@ def test_answers_wrap_matches() -> None:
     assert len(page.matches) == 2
     assert decode_page_token(page.next_page_token) == (NOW, A)
     assert convert.match_page_message(PageOf((), None)).next_page_token == ""
+    claimable = convert.claimable_page_message(PageOf((MATCH,), (NOW, B)))
+    assert [match.id for match in claimable.matches] == [str(A)]
+    assert decode_page_token(claimable.next_page_token) == (NOW, B)
 
 
 def test_an_assignment_shows_its_match_and_the_workspace_that_is_queued() -> None:
@@ -223,6 +232,43 @@ def test_availability_gives_its_reason() -> None:
     assert not full.is_available
     assert full.reason == "at_capacity"
     assert full.HasField("last_active")
+
+
+RULE = PreferenceRule(
+    id=A, advisor_id=C, effect=RuleEffect.EXCLUDE, created_by=D, created_at=datetime(9999, 1, 1, tzinfo=UTC)
+)
+
+
+def test_a_rule_has_what_it_says_and_nothing_else() -> None:
+    message = rule_message(RULE)
+    assert {field.name for field, _ in message.ListFields()} == {
+        *("id", "advisor_id", "effect", "created_by", "created_at"),
+    }
+    assert (message.id, message.advisor_id, message.created_by) == (str(A), str(C), str(D))
+    assert message.effect == pb.RULE_EFFECT_EXCLUDE
+    assert message.created_at.ToDatetime(UTC) == RULE.created_at
+    full = replace(RULE, effect=RuleEffect.BOOST, boost=-2.5, active_from=NOW, active_until=NOW, reason="so")
+    said = rule_message(full)
+    assert (said.effect, said.boost, said.reason) == (pb.RULE_EFFECT_BOOST, -2.5, "so")
+    assert said.active_from.ToDatetime(UTC) == said.active_until.ToDatetime(UTC) == NOW
+
+
+@pytest.mark.parametrize(
+    ("scope", "shown"),
+    [
+        ({"project_id": B}, str(B)),
+        ({"framework": "Vue"}, "Vue"),
+        ({"complexity": model.ProjectComplexity.SIMPLE}, pb.PROJECT_COMPLEXITY_SIMPLE),
+    ],
+)
+def test_a_rule_shows_the_one_scope_that_it_has(scope: dict[str, Any], shown: object) -> None:
+    message = rule_message(replace(RULE, **scope))
+    [name] = scope
+    assert message.WhichOneof("scope") == name
+    assert getattr(message, name) == shown
+    page = rule_page_message(PageOf((RULE, replace(RULE, **scope)), (NOW, A)))
+    assert [one.WhichOneof("scope") for one in page.rules] == [None, name]
+    assert decode_page_token(page.next_page_token) == (NOW, A)
 
 
 CHAT = events.ChatMessage(

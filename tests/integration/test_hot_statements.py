@@ -8,14 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Connection, text
 
-from matching_server.domain.model import MatchCriteria
-from matching_server.storage import assignments, availability, backlog, directory, event_log, matches
+from matching_server.domain.model import MatchCriteria, ProjectComplexity
+from matching_server.storage import (
+    assignments,
+    availability,
+    backlog,
+    directory,
+    eligibility,
+    event_log,
+    matches,
+    rules,
+)
 from matching_server.storage import provisioning as queue
 from matching_server.storage.database import Database, Transaction
 from matching_server.storage.project_context import project_context
@@ -51,6 +60,13 @@ FILL = (
     INSERT INTO workspace_provisioning_queue (match_id, project_id, status)
     SELECT id, project_id, CASE WHEN row_number() OVER () <= 5 THEN 'pending' ELSE 'completed' END
     FROM advisor_match_requests WHERE status = 'client_declined'
+    """,
+    # As many rules as projects, some deleted; those of the waiting matches name nobody who has a slot.
+    """
+    INSERT INTO admin_preference_rules (advisor_id, effect, project_id, created_by, deleted_at)
+    SELECT :busy, 'require', id, :busy,
+        CASE WHEN id <> ALL (CAST(:waiting AS uuid[])) AND random() < 0.5 THEN clock_timestamp() END
+    FROM projects
     """,
     """
     INSERT INTO admin_advisor_assignments (project_id, advisor_id, assignment_type, assigned_by, status)
@@ -92,6 +108,7 @@ def _fill(conn: Connection) -> tuple[UUID, UUID]:
     insert_advisors(conn, DUE)
     values = {
         "project": project,
+        "busy": advisors[0],
         "waiting": others[:DUE],
         "history": HISTORY,
         "offered": OFFERED,
@@ -106,6 +123,8 @@ def _fill(conn: Connection) -> tuple[UUID, UUID]:
 Run = Callable[[Transaction, Crowd], object]
 MATCHES = "advisor_match_requests"
 QUEUE = "workspace_provisioning_queue"
+RULES = "admin_preference_rules"
+START = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 ANY_INDEX = None
 
 STATEMENTS: dict[str, tuple[str, str | None, Run]] = {
@@ -123,6 +142,33 @@ STATEMENTS: dict[str, tuple[str, str | None, Run]] = {
         MATCHES,
         "ix_advisor_match_requests_pending",
         lambda tx, crowd: backlog.next_servable(tx.conn, COOLDOWN, [uuid4()]),
+    ),
+    "the rules of the backlog": (
+        RULES,
+        "ix_admin_preference_rules_live",
+        lambda tx, crowd: backlog.next_servable(tx.conn, COOLDOWN),
+    ),
+    "the rules that apply": (
+        RULES,
+        "ix_admin_preference_rules_live",
+        lambda tx, crowd: rules.applicable(tx.conn, crowd.project, "react", ProjectComplexity.MEDIUM),
+    ),
+    "the newest rules": (
+        RULES,
+        "ix_admin_preference_rules_created_at_id",
+        lambda tx, crowd: rules.list_page(
+            tx.conn, before=(datetime.max.replace(tzinfo=UTC), uuid4()), limit=5
+        ),
+    ),
+    "what an advisor may claim": (
+        MATCHES,
+        "ix_advisor_match_requests_pending",
+        lambda tx, crowd: matches.list_claimable(tx.conn, crowd.advisor, COOLDOWN, after=START, limit=50),
+    ),
+    "whether an advisor is eligible": (
+        MATCHES,
+        ANY_INDEX,
+        lambda tx, crowd: eligibility.is_eligible(tx.conn, uuid4(), crowd.advisor, COOLDOWN),
     ),
     "whether others wait": (
         MATCHES,

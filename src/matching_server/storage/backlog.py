@@ -8,27 +8,25 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from matching_server.storage.eligibility import ELIGIBLE, MATCHES, WAITING
+
+_FREE = "has_slot AND status = 'available'"
+
+# Nobody is read twice: those who are free are kept as far as they had to be read, and where some are required
+# only they are looked at.
 _NEXT_SERVABLE = text(
-    """
+    f"""
+    WITH free AS MATERIALIZED (SELECT advisor_id FROM advisor_availability WHERE {_FREE})
     SELECT m.project_id, m.id
-    FROM advisor_match_requests m JOIN projects p ON p.id = m.project_id
-    WHERE m.status = 'pending' AND m.expires_at > clock_timestamp() AND m.id <> ALL (CAST(:tried AS uuid[]))
-      AND EXISTS (SELECT 1 FROM advisor_availability WHERE has_slot AND status = 'available')
-      AND EXISTS (
-        SELECT 1 FROM advisor_availability a
-        WHERE a.has_slot AND a.status = 'available' AND a.advisor_id <> p.owner_id
-          AND NOT COALESCE(m.match_criteria -> 'exclude_advisor_ids', '[]') ? a.advisor_id::text
-          AND NOT EXISTS (SELECT 1 FROM project_advisors pa WHERE pa.project_id = m.project_id
-                          AND pa.advisor_id = a.advisor_id AND pa.status = 'active')
-          AND NOT EXISTS (SELECT 1 FROM advisor_match_requests f WHERE f.project_id = m.project_id
-                          AND f.matched_advisor_id = a.advisor_id AND f.status = 'finalized'
-                          AND f.provisioning_state IS DISTINCT FROM 'ready')
-          AND (m.allow_previous OR NOT EXISTS (
-                SELECT 1 FROM advisor_match_requests d
-                WHERE d.project_id = m.project_id AND d.matched_advisor_id = a.advisor_id
-                  AND ((d.status = 'client_declined' AND d.client_decided_at > clock_timestamp() - :cooldown)
-                    OR (d.status = 'advisor_declined'
-                        AND d.advisor_decided_at > clock_timestamp() - :cooldown)))))
+    FROM {MATCHES}
+    WHERE {WAITING} AND m.id <> ALL (CAST(:tried AS uuid[])) AND EXISTS (SELECT 1 FROM free)
+        AND CASE WHEN rules.required IS NULL
+            THEN EXISTS (SELECT 1 FROM free a WHERE {ELIGIBLE.format(advisor="a.advisor_id")})
+            ELSE EXISTS (
+                SELECT 1 FROM advisor_availability a
+                WHERE a.advisor_id = ANY (rules.required) AND {_FREE}
+                    AND {ELIGIBLE.format(advisor="a.advisor_id")})
+            END
     ORDER BY m.created_at, m.id LIMIT 1
     """
 )

@@ -71,11 +71,14 @@ def call(channel: grpc.Channel, method: MethodDescriptor, signed: SignedCall) ->
     return "OK"
 
 
+STRANGER = str(uuid.uuid4())
+
+
 def signed_as(world: World, roles: tuple[str, ...], method: MethodDescriptor, **fields: Any) -> SignedCall:
     request = empty_request(method)
     for name, value in fields.items():
         setattr(request, name, value)
-    claims = Claims(str(uuid.uuid4()), roles=roles)
+    claims = Claims(STRANGER, roles=roles)
     return sign(world.servers.all[0].endpoint, claims, path_of(method), request)
 
 

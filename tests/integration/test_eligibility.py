@@ -9,10 +9,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from matching_server.domain.model import MatchCriteria, MatchStatus, ProjectComplexity, Side, TechStack
-from matching_server.storage import backlog, eligibility, matches, pool, rules
+from matching_server.storage import backlog, eligibility, matches, rules
+from matching_server.storage.database import Transaction
 from matching_server.storage.json_values import criteria_to_json
+from matching_server.storage.project_context import project_context
 from tests.integration.world import World
 from tests.support.rounds import rounds
 from tests.support.seed import insert_advisors, insert_projects
@@ -46,7 +49,7 @@ RULE_SCOPES: list[dict[str, Any]] = [
     {},
     {"framework": "react"},
     {"framework": "VUE"},
-    {"framework": "3"},
+    {"framework": "7"},
     {"complexity": "simple"},
     {"complexity": "medium"},
     {"complexity": "complex"},
@@ -102,12 +105,13 @@ def eligible(world: World, match_id: UUID, advisors: list[UUID]) -> set[UUID]:
 def by_the_words(world: World, match_id: UUID, advisors: list[UUID]) -> set[UUID]:
     """The same from what is read of the project and the rules, a reason at a time."""
     match = world.match(match_id)
-    context = world.database.read(lambda conn: pool.project_context(conn, match.project_id, COOLDOWN))
+    context = world.database.read(
+        lambda conn: project_context(conn, match.project_id, match.criteria, COOLDOWN)
+    )
     assert context is not None
-    stack = match.criteria.tech_stack or context.tech_stack
-    complexity = match.criteria.project_complexity or context.complexity
+    framework, complexity = context.tech_stack.framework, context.complexity
     applying = world.database.read(
-        lambda conn: rules.applicable(conn, match.project_id, stack.framework, complexity)
+        lambda conn: rules.applicable(conn, match.project_id, framework, complexity)
     )
     excluded = {one.advisor_id for one in applying if one.effect == "exclude"}
     required = {one.advisor_id for one in applying if one.effect == "require"}
@@ -235,6 +239,26 @@ def test_a_match_that_requires_somebody_busy_waits_and_holds_nobody_up(world: Wo
     assert servable(world) == older
 
 
+def test_where_somebody_is_required_nobody_else_is_looked_at(world: World) -> None:
+    required, *_ = insert_advisors(world.conn, 2_000)
+    world.run("UPDATE advisor_availability SET status = 'busy' WHERE advisor_id = :id", id=required)
+    for project in insert_projects(world.conn, 20):
+        wait(world, project)
+        rule(world, required, "require", project_id=project)
+    world.run("ANALYZE")
+    read = text(
+        "SELECT pg_stat_get_xact_tuples_returned(id) + pg_stat_get_xact_tuples_fetched(id)"
+        " FROM (VALUES ('advisor_availability'::regclass)) AS table_ (id)"
+    )
+
+    def rows_read(tx: Transaction) -> int:
+        assert backlog.next_servable(tx.conn, COOLDOWN) is None
+        count: int = tx.conn.execute(read).scalar_one()
+        return count
+
+    assert world.database.transact(rows_read).value < 100
+
+
 @pytest.mark.parametrize("end", ["deleted_at = clock_timestamp()", "active_until = clock_timestamp()"])
 def test_a_rule_that_has_ended_holds_nobody_up(world: World, end: str) -> None:
     advisor = world.advisor()
@@ -260,6 +284,17 @@ def test_given_criteria_replace_what_the_project_says(world: World) -> None:
     other = MatchCriteria(TechStack(languages=("go",)), project_complexity=ProjectComplexity.SIMPLE)
     match = wait(world, world.project(**says), criteria_to_json(other))
     assert (servable(world), claimable(world, advisor)) == (match, [match])
+
+
+@pytest.mark.parametrize("framework", [7, "", ["react"], {"name": "react"}, True, None])
+def test_a_framework_that_is_no_word_counts_as_unsaid(world: World, framework: object) -> None:
+    advisor = world.advisor()
+    for spelled in {json.dumps(framework), str(framework)}:
+        rule(world, advisor, "exclude", framework=spelled)
+    match = wait(world, world.project(technology_stack={"framework": framework}))
+    assert servable(world) == match
+    rule(world, advisor, "exclude")
+    assert servable(world) is None
 
 
 def test_past_its_time_a_match_waits_for_nobody(world: World) -> None:

@@ -101,7 +101,8 @@ class MatchServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListClaimableMatches(self, request, context):
-        """Lists the pending matches that the calling advisor is eligible for, oldest first.
+        """Lists the pending matches that the calling advisor is eligible for, oldest first, whatever their status and load;
+        none for an advisor who is deactivated.
 
         Roles: advisor. Read.
         Errors: ADVISOR_NOT_FOUND, and the common ones.

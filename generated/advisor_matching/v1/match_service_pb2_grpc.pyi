@@ -56,7 +56,8 @@ class MatchServiceStub:
     Errors: PROJECT_NOT_FOUND, and the common ones.
     """
     ListClaimableMatches: _grpc.UnaryUnaryMultiCallable[_match_service_pb2.ListClaimableMatchesRequest, _match_service_pb2.ListClaimableMatchesResponse]
-    """Lists the pending matches that the calling advisor is eligible for, oldest first.
+    """Lists the pending matches that the calling advisor is eligible for, oldest first, whatever their status and load;
+    none for an advisor who is deactivated.
 
     Roles: advisor. Read.
     Errors: ADVISOR_NOT_FOUND, and the common ones.
@@ -99,7 +100,8 @@ class MatchServiceAsyncStub(MatchServiceStub):
     Errors: PROJECT_NOT_FOUND, and the common ones.
     """
     ListClaimableMatches: _aio.UnaryUnaryMultiCallable[_match_service_pb2.ListClaimableMatchesRequest, _match_service_pb2.ListClaimableMatchesResponse]  # type: ignore[assignment]
-    """Lists the pending matches that the calling advisor is eligible for, oldest first.
+    """Lists the pending matches that the calling advisor is eligible for, oldest first, whatever their status and load;
+    none for an advisor who is deactivated.
 
     Roles: advisor. Read.
     Errors: ADVISOR_NOT_FOUND, and the common ones.
@@ -163,7 +165,8 @@ class MatchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _match_service_pb2.ListClaimableMatchesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_match_service_pb2.ListClaimableMatchesResponse, _abc.Awaitable[_match_service_pb2.ListClaimableMatchesResponse]]:
-        """Lists the pending matches that the calling advisor is eligible for, oldest first.
+        """Lists the pending matches that the calling advisor is eligible for, oldest first, whatever their status and load;
+        none for an advisor who is deactivated.
 
         Roles: advisor. Read.
         Errors: ADVISOR_NOT_FOUND, and the common ones.

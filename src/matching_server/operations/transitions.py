@@ -71,12 +71,13 @@ def serve_pending(
     policy: Policy,
     *,
     auto_accept: bool,
+    actor: UUID | None = None,
 ) -> Match:
-    """A waiting match gets its advisor; its owner has waited and is told."""
+    """A waiting match gets its advisor; its owner has waited and is told. ``actor``: who took it themselves."""
     next_status(match.status, Action.ADVISOR_FOUND, match.id)
     served = matches.serve(tx, match, claim)
     _notify_owner(tx, served, NotificationType.ADVISOR_FOUND)
-    return _offered(tx, log, served, match.status, policy, auto_accept=auto_accept, actor=None)
+    return _offered(tx, log, served, match.status, policy, auto_accept=auto_accept, actor=actor)
 
 
 def _offered(
@@ -90,8 +91,10 @@ def _offered(
     actor: UUID | None,
 ) -> Match:
     log.append(EventType.MATCHED, MatchPayload.of(match, MatchStatus.MATCHED, previous), user_id=actor)
-    _notify_advisor(tx, match, NotificationType.MATCH_OFFERED)
     assert match.matched_advisor_id is not None
+    if previous is None or actor is None:
+        # Who took a waiting match themselves knows of it.
+        _notify_advisor(tx, match, NotificationType.MATCH_OFFERED)
     tx.effects.availability_changed.add(match.matched_advisor_id)
     if not auto_accept:
         return match

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, insert, select, text, update
+from sqlalchemy import Connection, Row, insert, literal, select, text, update
 
 from matching_server.domain.event_json import payload_from_json, payload_to_json
 from matching_server.domain.events import EventPayload, EventType, ProjectEvent
@@ -148,6 +148,17 @@ def read_after(conn: Connection, project_id: UUID, seq: int, limit: int) -> list
         .limit(limit)
     )
     return [_event(row) for row in rows]
+
+
+def tells(conn: Connection, project_id: UUID, type_: EventType, match_id: UUID) -> bool:
+    """Whether the log, as far as it is kept, has an event of that type about that match."""
+    events = project_events.c
+    about_it = select(literal(1)).where(
+        events.project_id == project_id,
+        events.type == type_.value,
+        events.payload["match_id"].astext == str(match_id),
+    )
+    return bool(conn.execute(select(about_it.exists())).scalar_one())
 
 
 def prune(tx: Transaction, project_id: UUID, older_than: timedelta) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from matching_server.domain.model import (
     Side,
 )
 from matching_server.storage.database import Transaction
+from matching_server.storage.eligibility import CLAIMABLE
 from matching_server.storage.json_values import criteria_from_json, criteria_to_json
 from matching_server.storage.tables import HELD, OFFERED, OPEN, UNSETTLED, advisors
 from matching_server.storage.tables import advisor_match_requests as matches
@@ -97,6 +98,29 @@ def list_of_project(
         query = query.where(tuple_(matches.c.created_at, matches.c.id) < tuple_(*before))
     query = query.order_by(matches.c.created_at.desc(), matches.c.id.desc()).limit(limit)
     return [_match(row) for row in conn.execute(query)]
+
+
+def list_claimable(
+    conn: Connection,
+    advisor_id: UUID,
+    cooldown: timedelta,
+    *,
+    after: tuple[datetime, UUID],
+    limit: int,
+) -> list[Match]:
+    """A page of the pending matches that an advisor may claim, oldest first, those after the position."""
+    query = _SELECT.where(text(f"{matches.name}.id IN ({CLAIMABLE})")).order_by(
+        matches.c.created_at, matches.c.id
+    )
+    time, id_ = after
+    values = {
+        "advisor_id": advisor_id,
+        "cooldown": cooldown,
+        "after_time": time,
+        "after_id": id_,
+        "limit": limit,
+    }
+    return [_match(row) for row in conn.execute(query, values)]
 
 
 @dataclass(frozen=True, slots=True)

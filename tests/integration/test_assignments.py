@@ -31,11 +31,13 @@ from matching_server.domain.model import (
     Match,
     MatchCriteria,
     MatchStatus,
+    PendingReason,
     ProvisioningState,
     Role,
     Side,
     WorkspaceRole,
 )
+from matching_server.operations import backlog
 from matching_server.operations.assignments import assign_advisor
 from matching_server.operations.availability import update_availability
 from matching_server.operations.commands import AssignAdvisor, AssignedAdvisor, UpdateAvailability
@@ -47,7 +49,7 @@ from matching_server.storage import assignments
 from tests.integration.jobs import failing, make_due, take
 from tests.integration.world import WAIT, World, call, together
 from tests.support.locks import held, wait_for_waiters
-from tests.support.seed import insert_user
+from tests.support.seed import insert_advisors, insert_user
 
 S = MatchStatus
 MANUAL, EMERGENCY = AssignmentType.MANUAL, AssignmentType.EMERGENCY
@@ -531,31 +533,63 @@ VALUES (:project, :advisor, 'manual_assignment', gen_random_uuid(), 'consultant'
 """
 
 
-def test_an_assignment_of_the_platform_waits_for_its_match_and_ends_with_it(world: World) -> None:
-    advisor, project = world.advisor(), world.project()
-
-    def unserved() -> assignments.Assignment | None:
-        return world.database.read(lambda conn: assignments.unserved_of(conn, project))
-
-    assert unserved() is None
+def assigned_by_the_platform(world: World, project: UUID, advisor: UUID) -> UUID:
     world.run(_BY_THE_PLATFORM, project=project, advisor=advisor)
-    found = unserved()
-    assert found is not None
-    assert (found.advisor_id, found.assignment_type, found.role) == (
-        advisor,
-        MANUAL,
-        WorkspaceRole.CONSULTANT,
+    found: UUID = world.ask("SELECT id FROM admin_advisor_assignments WHERE match_id IS NULL")
+    return found
+
+
+def test_whom_the_platform_has_assigned_is_offered_ahead_of_any_ranking(world: World) -> None:
+    """By its own SQL, and over exclusions, rules and cool-down."""
+    project = world.project()
+    advisor = world.advisor(rating=1)
+    insert_advisors(world.conn, 3, rating=5)
+    world.run(
+        "INSERT INTO admin_preference_rules (advisor_id, effect, created_by) VALUES (:id, 'exclude', :id)",
+        id=advisor,
     )
-    other = world.create(project)
-    world.decline(other, Side.CLIENT)
-    assert unserved() == found, "a match that is not its own"
-    match = world.create(project, allow_previous=True)
-    world.database.transact(lambda tx: assignments.link(tx, found.id, match.id))
-    assert unserved() is None
-    assert status_of(world, found.id) == "active"
+    assignment = assigned_by_the_platform(world, project, advisor)
+    match = world.create(project, criteria=MatchCriteria(exclude_advisor_ids=(advisor,)))
+    assert (match.matched_advisor_id, match.assignment_type) == (advisor, MANUAL)
+    assert world.match(match.id) == match
+    assert status_of(world, assignment) == "active"
     assert world.database.read(lambda conn: assignments.role_of(conn, match)) is WorkspaceRole.CONSULTANT
     world.decline(match, Side.CLIENT)
-    assert status_of(world, found.id) == "cancelled"
+    assert status_of(world, assignment) == "cancelled"
+    assert world.create(project).matched_advisor_id != advisor
+
+
+def test_whom_the_platform_has_assigned_is_waited_for(world: World) -> None:
+    project = world.project()
+    advisor, other = world.advisor(status="busy"), world.advisor()
+    assignment = assigned_by_the_platform(world, project, advisor)
+    waiting = world.create(project)
+    assert (waiting.status, waiting.pending_reason) == (S.PENDING, PendingReason.ALL_ADVISORS_BUSY)
+    assert backlog.run_pass(world.runner) == 0
+    assert world.load(other) == 0
+    world.run("UPDATE advisor_availability SET status = 'available'")
+    assert backlog.run_pass(world.runner) == 1
+    served = world.match(waiting.id)
+    assert (served.matched_advisor_id, served.assignment_type) == (advisor, MANUAL)
+    world.decline(served, Side.ADVISOR)
+    assert status_of(world, assignment) == "cancelled"
+
+
+@pytest.mark.parametrize("why", ["the owner", "inactive", "active there"])
+def test_an_assignment_of_the_platform_that_nobody_can_serve_holds_nobody_up(world: World, why: str) -> None:
+    advisor = world.advisor(active=why != "inactive")
+    project = world.project(owner_id=advisor) if why == "the owner" else world.project()
+    if why == "active there":
+        world.run(
+            "INSERT INTO project_advisors (project_id, advisor_id) VALUES (:project, :advisor)",
+            project=project,
+            advisor=advisor,
+        )
+        world.run("UPDATE advisor_availability SET current_projects = 1")
+    other = world.advisor()
+    assigned_by_the_platform(world, project, advisor)
+    match = world.create(project)
+    assert (match.matched_advisor_id, match.assignment_type) == (other, None)
 
 
 # ------------------------------------------------------------------------------------------------ rolled back

@@ -218,7 +218,7 @@ STATEMENTS: dict[str, tuple[str, str | None, Run]] = {
     "an assignment without a match": (
         "admin_advisor_assignments",
         "uq_admin_advisor_assignments_active",
-        lambda tx, crowd: assignments.unserved_of(tx.conn, crowd.project),
+        lambda tx, crowd: project_context(tx.conn, crowd.project, MatchCriteria(), COOLDOWN),
     ),
     "events after a number": (
         "project_events",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from fractions import Fraction
 from uuid import UUID
 
 from matching_server.domain.model import ProjectComplexity
@@ -45,3 +47,28 @@ class PreferenceRule(RuleTerms):
     id: UUID
     created_by: UUID
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RulesInForce:
+    """What the rules that apply come to together.
+
+    ``required`` of ``None``: nobody in particular; several requirements mean any of them. ``boosts`` are points
+    by advisor, each rule's taken as the decimal number that it is written as, so that sums are exact.
+    """
+
+    excluded: frozenset[UUID] = frozenset()
+    required: frozenset[UUID] | None = None
+    boosts: Mapping[UUID, Fraction] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rules: Iterable[tuple[UUID, RuleEffect, float | None]]) -> RulesInForce:
+        """Out of each rule's advisor, effect and points."""
+        named: dict[RuleEffect, set[UUID]] = {effect: set() for effect in RuleEffect}
+        boosts: dict[UUID, Fraction] = {}
+        for advisor_id, effect, points in rules:
+            named[effect].add(advisor_id)
+            if effect is RuleEffect.BOOST:
+                boosts[advisor_id] = boosts.get(advisor_id, Fraction(0)) + Fraction(repr(points or 0.0))
+        required = frozenset(named[RuleEffect.REQUIRE])
+        return cls(frozenset(named[RuleEffect.EXCLUDE]), required or None, boosts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from matching_server.domain.errors import TransactionConflict
@@ -95,11 +95,10 @@ def _serve(tx: Transaction, log: ProjectLog, match_id: UUID, runner: Runner) -> 
     context = project_context(tx.conn, log.project_id, match.criteria, policy.decline_cooldown)
     if context is None or match.status is not MatchStatus.PENDING or match.overdue:
         return False
-    request = choosing.ranking_request(
-        context, match.criteria, allow_previous=match.allow_previous, policy=policy
-    )
-    choice = choosing.choose(tx, runner.picture, request, log.now)
+    choice = choosing.choose_for(tx, runner.picture, context, match, policy, log.now)
     if isinstance(choice, Ranking):
         return False
-    transitions.serve_pending(tx, log, match, choice.record, policy, auto_accept=choice.auto_accept)
+    assigned = replace(match, assignment_type=choice.assignment_type)
+    transitions.serve_pending(tx, log, assigned, choice.record, policy, auto_accept=choice.auto_accept)
+    choice.link(tx, match)
     return True

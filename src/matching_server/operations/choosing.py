@@ -12,11 +12,12 @@ from datetime import datetime
 from uuid import UUID
 
 from matching_server.domain import scoring
-from matching_server.domain.model import MatchCriteria
+from matching_server.domain.model import AssignmentType, Match, MatchCriteria
 from matching_server.domain.scoring import Candidate, Ranking, RankingRequest
 from matching_server.operations.picture import Picture, Proposal
 from matching_server.operations.policy import Policy
-from matching_server.storage import availability, pool
+from matching_server.storage import assignments, availability, pool
+from matching_server.storage.assignments import Assignment
 from matching_server.storage.availability import AsRanked, Claim
 from matching_server.storage.database import Transaction
 from matching_server.storage.matches import ClaimRecord
@@ -32,6 +33,18 @@ class Choice:
 
     record: ClaimRecord
     auto_accept: bool
+    assignment: Assignment | None = None
+    """By which an admin had put them on the project: it is linked with the match once that is stored."""
+
+    @property
+    def assignment_type(self) -> AssignmentType | None:
+        """As it is stored with the match."""
+        return self.assignment.assignment_type if self.assignment else None
+
+    def link(self, tx: Transaction, match: Match) -> None:
+        """The match has been stored."""
+        if self.assignment is not None:
+            assignments.link(tx, self.assignment.id, match.id)
 
 
 def ranking_request(
@@ -47,7 +60,40 @@ def ranking_request(
         excluded=frozenset(criteria.exclude_advisor_ids),
         cooling_down=frozenset() if allow_previous else context.cooling_down,
         already_active=context.already_active,
+        excluded_by_rule=context.rules.excluded,
+        required=context.rules.required,
+        boosts=context.rules.boosts,
     )
+
+
+def choose_for(
+    tx: Transaction,
+    picture: Picture,
+    context: ProjectContext,
+    match: Match,
+    policy: Policy,
+    now: datetime,
+) -> Choice | Ranking:
+    """Claims whom an admin has assigned to the project, else the best advisor for the match.
+
+    Returns the ranking that found nobody, else.
+    """
+    request = ranking_request(context, match.criteria, allow_previous=match.allow_previous, policy=policy)
+    if context.assignment_id is None:
+        return choose(tx, picture, request, now)
+    # The platform can assign by its own SQL; AssignAdvisor makes the match itself.
+    assignment = assignments.get(tx.conn, context.assignment_id)
+    only = replace(
+        request,
+        required=frozenset({assignment.advisor_id}),
+        excluded=frozenset(),
+        excluded_by_rule=frozenset(),
+        cooling_down=frozenset(),
+    )
+    choice = choose(tx, picture, only, now)
+    if isinstance(choice, Ranking):
+        return choice
+    return replace(choice, assignment=assignment)
 
 
 def choose(tx: Transaction, picture: Picture, request: RankingRequest, now: datetime) -> Choice | Ranking:

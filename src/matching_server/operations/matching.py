@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -91,24 +92,26 @@ def _match_now(
 ) -> Match:
     new = offering.new_match(call, command, log.now)
     policy = runner.policy
-    request = choosing.ranking_request(
-        context, command.criteria, allow_previous=command.allow_previous, policy=policy
-    )
     if context.others_wait and not command.require_immediate:
         # Who came first is served first: this match takes its place in the queue before anybody is claimed.
+        request = choosing.ranking_request(
+            context, command.criteria, allow_previous=command.allow_previous, policy=policy
+        )
         ranking = runner.picture.rank(request, log.now)
     else:
-        choice = choosing.choose(tx, runner.picture, request, log.now)
+        choice = choosing.choose_for(tx, runner.picture, context, new, policy, log.now)
         if isinstance(choice, choosing.Choice):
-            return transitions.create_matched(
+            match = transitions.create_matched(
                 tx,
                 log,
-                new,
+                replace(new, assignment_type=choice.assignment_type),
                 choice.record,
                 policy,
                 auto_accept=choice.auto_accept,
                 actor=call.caller.user_id,
             )
+            choice.link(tx, match)
+            return match
         ranking = choice
     if command.require_immediate:
         raise nobody_free(ranking.pending_reason)

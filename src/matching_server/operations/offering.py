@@ -38,10 +38,8 @@ def offer_at_once(
     encode: Callable[[CreatedMatch], bytes],
 ) -> CreatedMatch | bytes | None:
     """Makes the offer, or changes nothing and returns ``None`` where the case is not the usual one."""
-    usual = access.may_act_for(call.caller, context.owner_id) and not (
-        context.unsettled or context.others_wait
-    )
-    if not usual or context.last_seq is None:
+    unusual = context.unsettled or context.others_wait or context.assignment_id is not None
+    if unusual or context.last_seq is None or not access.may_act_for(call.caller, context.owner_id):
         return None
     request = choosing.ranking_request(
         context, command.criteria, allow_previous=command.allow_previous, policy=runner.policy

@@ -19,6 +19,18 @@ _assignment = admin_advisor_assignments.c
 _ACTIVE: ColumnElement[bool] = _assignment.status == literal("active", literal_execute=True)
 
 
+UNSERVED = """
+    SELECT s.{column} FROM admin_advisor_assignments s
+    JOIN advisor_availability v ON v.advisor_id = s.advisor_id AND v.advisor_active
+    WHERE s.project_id = {project_id} AND s.status = 'active' AND s.match_id IS NULL
+        AND s.advisor_id <> {owner_id}
+        AND NOT EXISTS (SELECT FROM project_advisors pa WHERE pa.project_id = s.project_id
+                        AND pa.advisor_id = s.advisor_id AND pa.status = 'active')
+"""
+"""The project's active assignment that no match has been made for and one can be made for, of which there is at
+most one: SQL expressions for the project and its owner."""
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """An active assignment."""
@@ -80,15 +92,9 @@ def _cancel(tx: Transaction, *which: ColumnElement[bool]) -> bool:
     return cancelled.rowcount > 0
 
 
-def unserved_of(conn: Connection, project_id: UUID) -> Assignment | None:
-    """The project's active assignment that no match has been made for yet."""
-    row = conn.execute(
-        select(admin_advisor_assignments).where(
-            _ACTIVE, _assignment.project_id == project_id, _assignment.match_id.is_(None)
-        )
-    ).one_or_none()
-    if row is None:
-        return None
+def get(conn: Connection, assignment_id: UUID) -> Assignment:
+    """An assignment that is there."""
+    row = conn.execute(select(admin_advisor_assignments).where(_assignment.id == assignment_id)).one()
     return Assignment(row.id, row.advisor_id, AssignmentType(row.assignment_type), WorkspaceRole(row.role))
 
 

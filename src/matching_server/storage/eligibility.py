@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from matching_server.domain.model import ProjectComplexity
+from matching_server.storage.assignments import UNSERVED
 from matching_server.storage.rules import APPLIES
 
 _FRAMEWORK = """
@@ -38,32 +39,38 @@ MATCHES = f"""
         SELECT project.owner_id, {_STACK} AS stack, {_COMPLEXITY} AS complexity
         FROM projects project WHERE project.id = m.project_id OFFSET 0
     ) p
+    LEFT JOIN LATERAL (
+        {UNSERVED.format(column="advisor_id", project_id="m.project_id", owner_id="p.owner_id")}
+    ) assigned ON true
     CROSS JOIN LATERAL (
         SELECT coalesce(array_agg(r.advisor_id) FILTER (WHERE r.effect = 'exclude'), '{{}}') AS excluded,
-            array_agg(r.advisor_id) FILTER (WHERE r.effect = 'require') AS required
+            CASE WHEN assigned.advisor_id IS NULL
+                THEN array_agg(r.advisor_id) FILTER (WHERE r.effect = 'require')
+                ELSE ARRAY[assigned.advisor_id] END AS required
         FROM admin_preference_rules r
         WHERE {APPLIES.format(project_id="m.project_id", framework=_FRAMEWORK, complexity="p.complexity")}
     ) rules
 """
-"""Matches ``m`` with their projects ``p`` and, as ``rules``, whom the rules that apply name: ``excluded``, and
-``required``, which is null where nobody is."""
+"""Matches ``m`` with their projects ``p``, whom an admin has ``assigned``, and, as ``rules``, whom the rules that apply
+name: ``excluded``, and ``required``, which is null where nobody is. An assignment requires, over all rules."""
 
 ELIGIBLE = """
     {advisor} IS DISTINCT FROM p.owner_id
-    AND {advisor} <> ALL (rules.excluded)
     AND (rules.required IS NULL OR {advisor} = ANY (rules.required))
-    AND NOT coalesce(m.match_criteria -> 'exclude_advisor_ids', '[]') ? {advisor}::text
     AND NOT EXISTS (SELECT 1 FROM project_advisors pa WHERE pa.project_id = m.project_id
                     AND pa.advisor_id = {advisor} AND pa.status = 'active')
     AND NOT EXISTS (SELECT 1 FROM advisor_match_requests f WHERE f.project_id = m.project_id
                     AND f.matched_advisor_id = {advisor} AND f.status = 'finalized'
                     AND f.provisioning_state IS DISTINCT FROM 'ready')
-    AND (m.allow_previous OR NOT EXISTS (
-        SELECT 1 FROM advisor_match_requests d
-        WHERE d.project_id = m.project_id AND d.matched_advisor_id = {advisor}
-            AND ((d.status = 'client_declined' AND d.client_decided_at > clock_timestamp() - :cooldown)
-                OR (d.status = 'advisor_declined'
-                    AND d.advisor_decided_at > clock_timestamp() - :cooldown))))
+    AND (assigned.advisor_id IS NOT NULL OR (
+        {advisor} <> ALL (rules.excluded)
+        AND NOT coalesce(m.match_criteria -> 'exclude_advisor_ids', '[]') ? {advisor}::text
+        AND (m.allow_previous OR NOT EXISTS (
+            SELECT 1 FROM advisor_match_requests d
+            WHERE d.project_id = m.project_id AND d.matched_advisor_id = {advisor}
+                AND ((d.status = 'client_declined' AND d.client_decided_at > clock_timestamp() - :cooldown)
+                    OR (d.status = 'advisor_declined'
+                        AND d.advisor_decided_at > clock_timestamp() - :cooldown))))))
 """
 """Whether an advisor, a uuid expression, comes into question for a match of ``MATCHES``; ``:cooldown`` is how
 long one who declined, or was declined, does not."""

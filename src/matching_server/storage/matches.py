@@ -180,8 +180,13 @@ def add(tx: Transaction, match: Match, *, claim: ClaimRecord | None = None) -> M
 
 
 def serve(tx: Transaction, match: Match, claim: ClaimRecord) -> Match:
-    """A pending match gets its advisor."""
-    changed = _update(tx, match, status=MatchStatus.MATCHED.value, pending_reason=None, **claim.columns())
+    """A pending match gets its advisor, by an admin's assignment where it says so."""
+    changes = {
+        "status": MatchStatus.MATCHED.value,
+        "pending_reason": None,
+        "assignment_type": match.assignment_type.value if match.assignment_type else None,
+    }
+    changed = _update(tx, match, **changes, **claim.columns())
     return replace(changed, status=MatchStatus.MATCHED, pending_reason=None, **claim.fields())
 
 

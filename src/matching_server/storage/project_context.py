@@ -9,7 +9,10 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from matching_server.domain.model import MatchCriteria, ProjectComplexity, TechStack
+from matching_server.domain.rules import RuleEffect, RulesInForce
+from matching_server.storage.assignments import UNSERVED
 from matching_server.storage.json_values import complexity, tech_stack_from_json
+from matching_server.storage.rules import APPLIES
 from matching_server.storage.tables import OPEN, UNSETTLED
 
 
@@ -37,11 +40,30 @@ class ProjectContext:
     changed."""
     now: datetime
     """The database's clock."""
+    rules: RulesInForce
+    assignment_id: UUID | None
+    """The admin's assignment that waits for its match."""
 
 
+# Given criteria replace the project's; whatever is odd counts as unsaid, as in ``json_values``.
+_FRAMEWORK = """
+    CASE WHEN :stack_given THEN CAST(:framework AS text)
+        WHEN jsonb_typeof(p.technology_stack -> 'framework') = 'string'
+            THEN nullif(p.technology_stack ->> 'framework', '') END
+"""
+_COMPLEXITY = f"""
+    CASE WHEN CAST(:complexity AS text) IS NOT NULL THEN :complexity
+        WHEN p.project_complexity::text IN ({", ".join(f"'{word}'" for word in ProjectComplexity)})
+            THEN p.project_complexity::text
+        ELSE '{ProjectComplexity.MEDIUM}' END
+"""
 _CONTEXT = text(
     f"""
     SELECT p.owner_id, p.technology_stack, p.project_complexity, u.timezone, clock_timestamp() AS now,
+        ({UNSERVED.format(column="id", project_id="p.id", owner_id="p.owner_id")}) AS assignment_id,
+        (SELECT json_agg(json_build_array(r.advisor_id, r.effect, r.boost))
+         FROM admin_preference_rules r
+         WHERE {APPLIES.format(project_id="p.id", framework=_FRAMEWORK, complexity=_COMPLEXITY)}) AS rules,
         (SELECT last_seq FROM project_event_heads WHERE project_id = p.id) AS last_seq,
         ARRAY(SELECT advisor_id FROM project_advisors
               WHERE project_id = p.id AND status = 'active'
@@ -69,7 +91,15 @@ def project_context(
     conn: Connection, project_id: UUID, criteria: MatchCriteria, cooldown: timedelta
 ) -> ProjectContext | None:
     """How a project stands to the pool, ``None`` where there is no such project."""
-    row = conn.execute(_CONTEXT, {"project_id": project_id, "cooldown": cooldown}).one_or_none()
+    stack = criteria.tech_stack
+    params = {
+        "project_id": project_id,
+        "cooldown": cooldown,
+        "stack_given": stack is not None,
+        "framework": stack.framework if stack else None,
+        "complexity": criteria.project_complexity.value if criteria.project_complexity else None,
+    }
+    row = conn.execute(_CONTEXT, params).one_or_none()
     if row is None:
         return None
     return ProjectContext(
@@ -87,4 +117,8 @@ def project_context(
         overdue=row.overdue,
         last_seq=row.last_seq,
         now=row.now,
+        assignment_id=row.assignment_id,
+        rules=RulesInForce.of(
+            (UUID(id_), RuleEffect(effect), boost) for id_, effect, boost in row.rules or ()
+        ),
     )

@@ -105,9 +105,7 @@ def eligible(world: World, match_id: UUID, advisors: list[UUID]) -> set[UUID]:
 def by_the_words(world: World, match_id: UUID, advisors: list[UUID]) -> set[UUID]:
     """The same from what is read of the project and the rules, a reason at a time."""
     match = world.match(match_id)
-    context = world.database.read(
-        lambda conn: project_context(conn, match.project_id, match.criteria, COOLDOWN)
-    )
+    context = project_context(world.database.ask, match.project_id, match.criteria, COOLDOWN)
     assert context is not None
     framework, complexity = context.tech_stack.framework, context.complexity
     applying = world.database.read(

@@ -26,7 +26,7 @@ from matching_server.storage import (
     rules,
 )
 from matching_server.storage import provisioning as queue
-from matching_server.storage.database import Database, Transaction
+from matching_server.storage.database import Database, Transaction, asking
 from matching_server.storage.project_context import project_context
 from tests.support.databases import TestDatabases, connected
 from tests.support.seed import insert_advisors, insert_projects
@@ -173,7 +173,7 @@ STATEMENTS: dict[str, tuple[str, str | None, Run]] = {
     "whether others wait": (
         MATCHES,
         "ix_advisor_match_requests_pending",
-        lambda tx, crowd: project_context(tx.conn, crowd.project, MatchCriteria(), COOLDOWN),
+        lambda tx, crowd: project_context(asking(tx.conn), crowd.project, MatchCriteria(), COOLDOWN),
     ),
     "a project's unsettled match": (
         MATCHES,
@@ -218,7 +218,7 @@ STATEMENTS: dict[str, tuple[str, str | None, Run]] = {
     "an assignment without a match": (
         "admin_advisor_assignments",
         "uq_admin_advisor_assignments_active",
-        lambda tx, crowd: project_context(tx.conn, crowd.project, MatchCriteria(), COOLDOWN),
+        lambda tx, crowd: project_context(asking(tx.conn), crowd.project, MatchCriteria(), COOLDOWN),
     ),
     "events after a number": (
         "project_events",

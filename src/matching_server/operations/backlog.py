@@ -18,7 +18,7 @@ from matching_server.operations import choosing, transitions
 from matching_server.operations.runner import Runner
 from matching_server.storage import backlog as stored
 from matching_server.storage import matches
-from matching_server.storage.database import Transaction
+from matching_server.storage.database import Transaction, asking
 from matching_server.storage.event_log import ProjectLog, lock_project
 from matching_server.storage.project_context import project_context
 
@@ -92,7 +92,7 @@ def _serve(tx: Transaction, log: ProjectLog, match_id: UUID, runner: Runner) -> 
     match = matches.lock(tx, match_id)
     if match is None:
         return False
-    context = project_context(tx.conn, log.project_id, match.criteria, policy.decline_cooldown)
+    context = project_context(asking(tx.conn), log.project_id, match.criteria, policy.decline_cooldown)
     if context is None or match.status is not MatchStatus.PENDING or match.overdue:
         return False
     choice = choosing.choose_for(tx, runner.picture, context, match, policy, log.now)

@@ -22,7 +22,7 @@ from matching_server.operations import access, backlog, choosing, offering, tran
 from matching_server.operations.commands import CreatedMatch, CreateMatch, ListProjectMatches, PageOf
 from matching_server.operations.runner import Runner
 from matching_server.storage import matches
-from matching_server.storage.database import Transaction
+from matching_server.storage.database import Transaction, asking
 from matching_server.storage.event_log import ProjectLog, lock_project
 from matching_server.storage.project_context import ProjectContext, project_context
 
@@ -43,11 +43,8 @@ def create_match(
         DuplicateMatchRequest: there is an unsettled match, and the caller wanted to be told.
         NoAdvisorsAvailable, AllAdvisorsBusy: nobody is free, and the caller would not wait.
     """
-    context = runner.database.read(
-        lambda conn: project_context(
-            conn, command.project_id, command.criteria, runner.policy.decline_cooldown
-        )
-    )
+    cooldown = runner.policy.decline_cooldown
+    context = project_context(runner.database.ask, command.project_id, command.criteria, cooldown)
     if context is not None:
         offered = offering.offer_at_once(runner, call, command, context, encode)
         if offered is not None:
@@ -67,7 +64,7 @@ def create_match(
 def _create(tx: Transaction, call: Call, command: CreateMatch, runner: Runner) -> CreatedMatch:
     with lock_project(tx, command.project_id) as log:
         context = project_context(
-            tx.conn, command.project_id, command.criteria, runner.policy.decline_cooldown
+            asking(tx.conn), command.project_id, command.criteria, runner.policy.decline_cooldown
         )
         if log is None or context is None or not access.may_act_for(call.caller, context.owner_id):
             raise ProjectNotFound(command.project_id)

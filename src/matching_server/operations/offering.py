@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from uuid import uuid4
 
 from matching_server.domain.calls import Call
@@ -51,7 +50,7 @@ def offer_at_once(
             if proposal.best is None or proposal.best.advisor.preferences.auto_accept:
                 return None
             offer = _offer(call, command, context, proposal, encode)
-            taken = runner.database.attempt(partial(offers.offer, offer=offer))
+            taken = offers.make(runner.database, offer)
             if isinstance(taken, Load):
                 load = taken
                 runner.committed(_effects(offer, load))

@@ -13,6 +13,7 @@ from matching_server.domain.scoring import Ranking, exclusion_of
 from matching_server.operations import choosing
 from matching_server.operations.commands import SimulateMatch
 from matching_server.operations.runner import Runner
+from matching_server.storage.database import asking
 from matching_server.storage.project_context import ProjectContext, project_context
 
 
@@ -32,7 +33,9 @@ def simulate_match(runner: Runner, call: Call, command: SimulateMatch) -> Simula
     """
 
     def read(conn: Connection) -> ProjectContext | None:
-        return project_context(conn, command.project_id, command.criteria, runner.policy.decline_cooldown)
+        return project_context(
+            asking(conn), command.project_id, command.criteria, runner.policy.decline_cooldown
+        )
 
     context = runner.database.read_only(read)
     if context is None:

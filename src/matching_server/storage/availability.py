@@ -51,8 +51,6 @@ _TOOK = """
     RETURNING a.advisor_id, a.current_projects - 1 AS load, a.max_concurrent_projects AS slots,
         a.current_projects, a.last_assigned_at, a.version, a.profile_version
 """
-AS_RANKED = "a.profile_version = :profile_version AND a.current_projects <= :load"
-"""Whether the row is still what ``AsRanked`` says."""
 
 _CLAIM_UNLOCKED = text(
     # Materialized: with a plain subquery, LIMIT may claim more than one row.
@@ -73,7 +71,8 @@ _CLAIM_WAITING = text(
 )
 _CLAIM_AS_RANKED = text(
     f"""
-    {TAKE} WHERE a.advisor_id = :advisor_id AND a.status = 'available' AND a.has_slot AND {AS_RANKED}
+    {TAKE} WHERE a.advisor_id = :advisor_id AND a.status = 'available' AND a.has_slot
+        AND a.profile_version = :profile_version AND a.current_projects <= :load
     {_TOOK}
     """
 )

@@ -12,67 +12,65 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, text
-
 from matching_server.domain.calls import Call
 from matching_server.domain.effects import Load
 from matching_server.domain.event_json import payload_to_json
 from matching_server.domain.events import ProjectEvent
 from matching_server.domain.model import Match
-from matching_server.storage.availability import AS_RANKED, TAKE, AsRanked, load_of
+from matching_server.storage.availability import TAKE, AsRanked
+from matching_server.storage.database import Database
 from matching_server.storage.json_values import criteria_to_json
 from matching_server.storage.matches import ClaimRecord
 from matching_server.storage.outbox import NotificationType
 
-_OFFER = text(
-    f"""
-    WITH bound AS MATERIALIZED (
-        SELECT set_config('lock_timeout', '100ms', true)
-    ), head AS MATERIALIZED (
-        SELECT h.project_id FROM bound, project_event_heads h
-        WHERE h.project_id = :project_id AND h.last_seq = :seq - 1
-            AND NOT EXISTS (SELECT FROM advisor_match_requests WHERE status = 'pending')
-        FOR UPDATE OF h SKIP LOCKED
-    ), free AS MATERIALIZED (
-        SELECT a.advisor_id FROM head, advisor_availability a
-        WHERE a.advisor_id = :advisor_id AND a.status = 'available' AND a.has_slot AND {AS_RANKED}
-        FOR NO KEY UPDATE OF a
-    ), claimed AS (
-        {TAKE} FROM free WHERE a.advisor_id = free.advisor_id
-        RETURNING a.advisor_id, a.current_projects, a.max_concurrent_projects, a.last_assigned_at, a.version,
-            a.profile_version
-    ), match AS (
-        INSERT INTO advisor_match_requests (
-            id, project_id, requested_by, match_criteria, status, matched_advisor_id, match_score,
-            match_reason, scoring_features, load_at_claim, slots_at_claim, expires_in, expires_at,
-            allow_previous, correlation_id, created_at, updated_at)
-        SELECT :match_id, :project_id, :requested_by, CAST(:criteria AS jsonb), 'matched', advisor_id,
-            CAST(:score AS numeric), :match_reason, CAST(:features AS jsonb), current_projects - 1,
-            max_concurrent_projects, CAST(:expires_in AS interval), :expires_at, :allow_previous,
-            :correlation_id, :now, :now
-        FROM claimed
-    ), moved AS (
-        UPDATE project_event_heads SET last_seq = :seq FROM claimed WHERE project_id = :project_id
-    ), event AS (
-        INSERT INTO project_events (project_id, seq, type, payload, user_id, correlation_id, created_at)
-        SELECT :project_id, :seq, :event_type, CAST(:event AS jsonb), :user_id, :correlation_id, :now
-        FROM claimed
-    ), told AS (
-        INSERT INTO notification_outbox (type, recipient_id, payload, correlation_id)
-        SELECT '{NotificationType.MATCH_OFFERED}', advisor_id, CAST(:notification AS jsonb), :correlation_id
-        FROM claimed
-    ), nonce AS (
-        INSERT INTO used_nonces (kid, nonce, call_id)
-        SELECT :kid, :nonce, :call_id FROM claimed WHERE CAST(:kid AS text) IS NOT NULL
-    ), answer AS (
-        INSERT INTO idempotent_requests (caller, request_id, method, body_hash, answer)
-        SELECT :caller, :request_id, :method, :body_hash, :answer
-        FROM claimed WHERE CAST(:request_id AS uuid) IS NOT NULL
-    )
-    SELECT claimed.*, EXISTS (SELECT FROM head) AS as_looked_at
-    FROM (VALUES (1)) AS one LEFT JOIN claimed ON true
-    """
+_OFFER = f"""
+WITH bound AS MATERIALIZED (
+    SELECT set_config('lock_timeout', '100ms', true)
+), head AS MATERIALIZED (
+    SELECT h.project_id FROM bound, project_event_heads h
+    WHERE h.project_id = %(project_id)s AND h.last_seq = %(seq)s - 1
+        AND NOT EXISTS (SELECT FROM advisor_match_requests WHERE status = 'pending')
+    FOR UPDATE OF h SKIP LOCKED
+), free AS MATERIALIZED (
+    SELECT a.advisor_id FROM head, advisor_availability a
+    WHERE a.advisor_id = %(advisor_id)s AND a.status = 'available' AND a.has_slot
+        AND a.profile_version = %(profile_version)s AND a.current_projects <= %(load)s
+    FOR NO KEY UPDATE OF a
+), claimed AS (
+    {TAKE} FROM free WHERE a.advisor_id = free.advisor_id
+    RETURNING a.advisor_id, a.current_projects, a.last_assigned_at, a.version, a.profile_version,
+        a.max_concurrent_projects
+), match AS (
+    INSERT INTO advisor_match_requests (
+        id, project_id, requested_by, match_criteria, status, matched_advisor_id, match_score,
+        match_reason, scoring_features, load_at_claim, slots_at_claim, expires_in, expires_at,
+        allow_previous, correlation_id, created_at, updated_at)
+    SELECT %(match_id)s, %(project_id)s, %(requested_by)s, CAST(%(criteria)s AS jsonb), 'matched', advisor_id,
+        CAST(%(score)s AS numeric), %(match_reason)s, CAST(%(features)s AS jsonb), current_projects - 1,
+        max_concurrent_projects, CAST(%(expires_in)s AS interval), %(expires_at)s, %(allow_previous)s,
+        %(correlation_id)s, %(now)s, %(now)s
+    FROM claimed
+), moved AS (
+    UPDATE project_event_heads SET last_seq = %(seq)s FROM claimed WHERE project_id = %(project_id)s
+), event AS (
+    INSERT INTO project_events (project_id, seq, type, payload, user_id, correlation_id, created_at)
+    SELECT %(project_id)s, %(seq)s, %(event_type)s, CAST(%(event)s AS jsonb), %(user_id)s, %(correlation_id)s, %(now)s
+    FROM claimed
+), told AS (
+    INSERT INTO notification_outbox (type, recipient_id, payload, correlation_id)
+    SELECT '{NotificationType.MATCH_OFFERED}', advisor_id, CAST(%(notification)s AS jsonb), %(correlation_id)s
+    FROM claimed
+), nonce AS (
+    INSERT INTO used_nonces (kid, nonce, call_id)
+    SELECT %(kid)s, %(nonce)s, %(call_id)s FROM claimed WHERE CAST(%(kid)s AS text) IS NOT NULL
+), answer AS (
+    INSERT INTO idempotent_requests (caller, request_id, method, body_hash, answer)
+    SELECT %(caller)s, %(request_id)s, %(method)s, %(body_hash)s, %(answer)s
+    FROM claimed WHERE CAST(%(request_id)s AS uuid) IS NOT NULL
 )
+SELECT EXISTS (SELECT FROM head), claimed.*
+FROM (VALUES (1)) AS one LEFT JOIN claimed ON true
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +92,20 @@ class NotAsRanked:
     """Nothing was changed since the advisor is no longer as they were ranked; another one may be had."""
 
 
-def offer(conn: Connection, offer: Offer) -> Load | NotAsRanked | None:
-    """Makes the offer, on a connection that commits by itself.
+def make(database: Database, offer: Offer) -> Load | NotAsRanked | None:
+    """Makes the offer, in a transaction of its own.
 
     Returns:
-        The advisor's load with it, or why nothing was changed: ``None`` where the project is not as it was.
-
-    Raises:
-        sqlalchemy.exc.SQLAlchemyError: nothing was changed either, by a replay or a repeated request among
-            others, unless the connection broke.
+        The advisor's load with it, or why nothing was changed. ``None``: the project is not as it was, the call is
+        a replay or a repeat, or it is not known whether the offer was made.
     """
-    row = conn.execute(_OFFER, _params(offer)).one()
-    if row.advisor_id is not None:
-        return load_of(row)
-    return NotAsRanked() if row.as_looked_at else None
+    row = database.try_once(_OFFER, _params(offer))
+    if row is None:
+        return None
+    as_looked_at, advisor_id, *load, _ = row
+    if advisor_id is not None:
+        return Load(advisor_id, *load)
+    return NotAsRanked() if as_looked_at else None
 
 
 def _params(offer: Offer) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import grpc
 import structlog
@@ -36,6 +36,7 @@ from matching_server.rpc.system_service import SystemService
 from matching_server.storage.database import Database
 from matching_server.streams import fanout
 from matching_server.streams.hub import Hub
+from matching_server.streams.pool_hints import PoolHint
 from matching_server.streams.watch import Watch
 from matching_server.workers.background import Background
 from matching_server.workers.loop import Loop
@@ -86,9 +87,14 @@ class Application:
         background_runner = Runner(self._background_database, policy, self._picture, self._after_commit)
 
         self._source = EventSource(self._background_database)
-        self._publisher = fanout.Publisher(fanout.connect(redis_url))
+        source = uuid4().hex
+        self._publisher = fanout.Publisher(fanout.connect(redis_url), source)
         self._subscriber = fanout.Subscriber(
-            fanout.connect(redis_url), deliver=self._deliver, look_at=self._look_at
+            fanout.connect(redis_url),
+            deliver=self._deliver,
+            look_at=self._look_at,
+            hear_of_pool=self._hear_of_pool,
+            source=source,
         )
         self._hub = Hub(
             self._source,
@@ -188,7 +194,7 @@ class Application:
         """Shows what was committed and wakes who has to act on it."""
         if effects.events:
             self._hub.deliver(effects.events)
-            self._publisher.publish(effects.events)
+        self._publisher.publish(effects)
         if self._background is not None:
             self._background.after_commit(effects)
 
@@ -214,6 +220,10 @@ class Application:
     def _render(self, event: ProjectEvent) -> bytes:
         message = convert_events.event_message(event, self._source.epoch)
         return event_service_pb2.WatchProjectEventsResponse(event=message).SerializeToString()
+
+    def _hear_of_pool(self, hint: PoolHint) -> None:
+        if not self._picture.hear(hint.loads) or hint.profiles_changed:
+            self._picture_loop.wake()
 
     def _look_at_pool(self) -> bool:
         self._picture.look()

@@ -120,11 +120,17 @@ class Picture:
             self._looked_at = began
 
     def set_loads(self, loads: Iterable[Load]) -> None:
-        """Takes over loads that were written here or that another server tells of."""
+        """Takes over loads that were written here."""
         with self._lock:
             unknown = [load.advisor_id for load in loads if not self._set_load(load)]
         if unknown:
             self.read_again(unknown)
+
+    def hear(self, loads: Iterable[Load]) -> bool:
+        """Takes over loads that another server tells of; returns whether that was all that there is to know."""
+        with self._lock:
+            heard = [self._set_load(load) for load in loads]
+        return all(heard)
 
     def read_again(self, advisor_ids: Sequence[UUID]) -> None:
         """Takes over what is stored of these; where that fails, the next ranking looks for itself."""

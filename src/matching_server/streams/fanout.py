@@ -1,6 +1,6 @@
-"""Hints between servers, over Redis: each committed event is published on ``chat:{project_id}``.
+"""Hints between servers, over Redis: each committed event on ``chat:{project_id}``, and what changed of the pool.
 
-A hint makes events prompt and nothing more: what is lost here is found in Postgres. So nothing waits for
+A hint makes things prompt and nothing more: what is lost here is found in Postgres. So nothing waits for
 Redis, nothing fails with it, and a full queue drops.
 """
 
@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from contextlib import suppress
 from uuid import UUID
 
 import redis
 import structlog
 
+from matching_server.domain.effects import Effects
 from matching_server.domain.event_json import event_from_bytes, event_to_bytes
 from matching_server.domain.events import ProjectEvent
+from matching_server.streams.pool_hints import PoolHint
 
-_CONTROL = "advisor_matching:hub"
-"""Always subscribed to, so that the connection exists while nobody watches anything."""
+_POOL = "advisor_matching:pool"
+"""Always subscribed to."""
 _TIMEOUT_SECONDS = 2.0
 _WAIT_SECONDS = 0.05
 _RETRY_SECONDS = 1.0
@@ -44,11 +47,17 @@ def connect(url: str) -> redis.Redis:
 
 
 class Publisher:
-    """Publishes events in the background, in order, a batch a round trip."""
+    """Publishes what was committed in the background, in order, a batch a round trip.
 
-    def __init__(self, client: redis.Redis) -> None:
+    Args:
+        client: whose connections are used.
+        source: this server's name among those that tell each other.
+    """
+
+    def __init__(self, client: redis.Redis, source: str) -> None:
         self._client = client
-        self._queue: queue.Queue[ProjectEvent | None] = queue.Queue(_QUEUE_LIMIT)
+        self._source = source
+        self._queue: queue.Queue[Effects | None] = queue.Queue(_QUEUE_LIMIT)
         self._thread = threading.Thread(target=self._run, name="redis-publisher", daemon=True)
 
     def start(self) -> None:
@@ -65,36 +74,52 @@ class Publisher:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
-    def publish(self, events: Iterable[ProjectEvent]) -> None:
-        """Queues the events; never blocks."""
-        for event in events:
-            try:
-                self._queue.put_nowait(event)
-            except queue.Full:
-                return
+    def publish(self, effects: Effects) -> None:
+        """Queues what a commit did; never blocks."""
+        if effects.events or effects.loads or effects.profiles_changed:
+            with suppress(queue.Full):
+                self._queue.put_nowait(effects)
 
     def _run(self) -> None:
         while True:
-            event = self._queue.get()
+            effects = self._queue.get()
             batch = []
-            while event is not None:
-                batch.append(event)
+            while effects is not None:
+                batch.append(effects)
                 if len(batch) == _BATCH or self._queue.empty():
                     break
-                event = self._queue.get()
+                effects = self._queue.get()
             if batch:
                 self._send(batch)
-            if event is None:
+            if effects is None:
                 return
 
-    def _send(self, batch: list[ProjectEvent]) -> None:
+    def _send(self, batch: list[Effects]) -> None:
+        messages = [
+            ("PUBLISH", channel(event.project_id), event_to_bytes(event))
+            for effects in batch
+            for event in effects.events
+        ]
+        hint = PoolHint.of(self._source, batch)
+        if hint is not None:
+            messages.append(("PUBLISH", _POOL, hint.to_bytes()))
         try:
-            pipeline = self._client.pipeline(transaction=False)
-            for event in batch:
-                pipeline.publish(channel(event.project_id), event_to_bytes(event))
-            pipeline.execute()
+            self._exchange(messages)
         except redis.RedisError as error:
-            _log.warning("publish_failed", events=len(batch), error=type(error).__name__)
+            _log.warning("publish_failed", messages=len(messages), error=type(error).__name__)
+
+    def _exchange(self, messages: list[tuple[str, str, bytes]]) -> None:
+        """Sends all in one piece. A pipeline does the same at several times the cost, for every commit."""
+        connection = self._client.connection_pool.get_connection()
+        try:
+            connection.send_packed_command(connection.pack_commands(messages))
+            for _ in messages:
+                connection.read_response()
+        except BaseException:
+            connection.disconnect()
+            raise
+        finally:
+            self._client.connection_pool.release(connection)
 
 
 class Subscriber:
@@ -105,6 +130,8 @@ class Subscriber:
         deliver: called with each event heard.
         look_at: called with a project from whose channel hints come from now on: something may have been
             missed before.
+        hear_of_pool: called with each hint of another server's about the pool.
+        source: this server's name, whose own hints are passed over.
     """
 
     def __init__(
@@ -113,8 +140,12 @@ class Subscriber:
         *,
         deliver: Callable[[list[ProjectEvent]], None],
         look_at: Callable[[UUID], None],
+        hear_of_pool: Callable[[PoolHint], None],
+        source: str,
     ) -> None:
         self._client = client
+        self._hear_of_pool = hear_of_pool
+        self._source = source
         self._deliver = deliver
         self._look_at = look_at
         self._wanted: queue.SimpleQueue[tuple[bool, UUID]] = queue.SimpleQueue()
@@ -148,7 +179,7 @@ class Subscriber:
         while not self._stopping.is_set():
             pubsub = self._client.pubsub()
             try:
-                pubsub.subscribe(_CONTROL, *(channel(project_id) for project_id in self._projects))
+                pubsub.subscribe(_POOL, *(channel(project_id) for project_id in self._projects))
                 while not self._stopping.is_set():
                     self._apply_wanted(pubsub)
                     message = pubsub.get_message(timeout=_WAIT_SECONDS)
@@ -176,7 +207,11 @@ class Subscriber:
 
     def _hear(self, message: dict[str, object]) -> None:
         name, data = message["channel"], message["data"]
-        if not isinstance(name, bytes) or name == _CONTROL.encode():
+        if not isinstance(name, bytes):
+            return
+        if name == _POOL.encode():
+            if message["type"] == "message" and isinstance(data, bytes):
+                self._hear_hint(data)
             return
         project_id = UUID(name.decode().removeprefix("chat:"))
         if message["type"] == "subscribe":
@@ -187,3 +222,10 @@ class Subscriber:
             except ValueError:
                 # Written by another release, or by somebody else: the log says what it was.
                 self._look_at(project_id)
+
+    def _hear_hint(self, data: bytes) -> None:
+        # What another release or somebody else has written is no hint; the next look sees what it was about.
+        with suppress(ValueError):
+            hint = PoolHint.from_bytes(data, not_from=self._source)
+            if hint is not None:
+                self._hear_of_pool(hint)

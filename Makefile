@@ -58,15 +58,15 @@ format: $(VENV)/.installed-dev ## Put Python and protos into form
 	@$(BIN)/ruff format
 	@$(BIN)/buf format -w
 
-bench: ## Benchmarks
-	@echo "no benchmarks yet"
+bench: $(VENV)/.installed-bench ## Compare the service side by side with others (make bench ARGS="--list" for what)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(VENV)/.installed-dev ## Make the generated pages of the documentation
 	@$(BIN)/python scripts/settings_table.py > docs/settings.md
 
 clean: ## Remove the environments, the data of `make run`, and caches
 	@rm -rf .venv .venv-codegen .matching dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	@find src tests generated examples scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find src tests generated examples scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------------------------------------------------- environment
 
@@ -86,4 +86,9 @@ $(VENV)/.installed-run: pyproject.toml constraints.txt
 $(VENV)/.installed-dev: $(VENV)/.installed-run
 	@echo "environment: installing the development tools"
 	@$(PIP_INSTALL) -e '.[embedded,dev]'
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed-run
+	@echo "environment: installing what the service is compared to"
+	@$(PIP_INSTALL) -e '.[embedded,bench]'
 	@touch $@

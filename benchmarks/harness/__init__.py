@@ -1,0 +1,1 @@
+"""What the rows share: servers, load, pgbench, results and how they are shown."""

@@ -1,0 +1,56 @@
+"""Whether matches that were made at the same time went where an exact ranking would have sent them.
+
+There must be an order of all matches in which each went to the advisor whom the exact ranking, on the loads
+that the matches before it had left, puts first. An order is allowed if a match whose transaction had committed
+before another's began comes before it. So nobody is blamed for not knowing what had not been decided, and
+everybody for deciding on what was out of date: of two calls that both saw an advisor free, and both took them, one
+is wrong whenever the first had made another the better choice.
+
+The search is greedy: of the matches that may come next, the first by the moment of its claim that is right comes
+next, and if none is, the first by that moment, as a wrong one. It can miss a better order; so the share that it
+finds is at the least what there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A match as the database saw it being made. Times are the database's."""
+
+    project: UUID
+    advisor: UUID
+    began: datetime
+    """When its transaction began."""
+    claimed: datetime
+    """When the advisor's slot was taken."""
+    committed: datetime
+    assigned: datetime
+    """What was stored as the advisor's last assignment."""
+
+
+Best = Callable[[UUID], UUID]
+"""Whom the exact ranking would choose for a project, as things stand."""
+Took = Callable[[Claim], None]
+"""Is told of each claim in the order that was found, to move on to the next state."""
+
+
+def right_choices(claims: Sequence[Claim], best: Best, took: Took) -> int:
+    """How many of the claims were right."""
+    left = sorted(claims, key=lambda claim: claim.claimed)
+    right = 0
+    while left:
+        # Whatever began after somebody's commit has to wait for them.
+        first_commit = min(claim.committed for claim in left)
+        may_be_next = [claim for claim in left if claim.began <= first_commit]
+        exact = next((claim for claim in may_be_next if claim.advisor == best(claim.project)), None)
+        right += exact is not None
+        following = exact or may_be_next[0]
+        took(following)
+        left.remove(following)
+    return right

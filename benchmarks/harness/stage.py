@@ -1,0 +1,149 @@
+"""Where a row takes place: a Postgres and a Redis of its own, on disk, and the programs that it measures."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import make_url
+
+from benchmarks.harness.load import LoadGenerator
+from benchmarks.harness.programs import HOST, Program, free_port, listens
+from matching_server.embedded import EmbeddedServices
+from matching_server.storage.migrate import migrate
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+POSTGRES_SETTINGS = {
+    # Commits are durable (fsync stays on). No checkpoint begins by itself in the middle of somebody's turn.
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "1h",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A `matching-server` that serves."""
+
+    pid: int
+    address: str
+    key_id: str
+    secret: str
+
+
+class Stage:
+    """Postgres and Redis while the block runs, and whatever is started on them; nothing is left afterwards.
+
+    ``postgres_settings`` go over POSTGRES_SETTINGS.
+    """
+
+    def __init__(self, **postgres_settings: str) -> None:
+        self._postgres_settings = POSTGRES_SETTINGS | postgres_settings
+        self._running = ExitStack()
+        self._databases = 0
+        self._programs: dict[int, Program] = {}
+
+    def __enter__(self) -> Self:
+        with ExitStack() as starting:
+            directory = starting.enter_context(
+                TemporaryDirectory(prefix="matching-bench-", ignore_cleanup_errors=True)
+            )
+            self.directory = Path(directory)
+            self.services = starting.enter_context(
+                EmbeddedServices(self.directory, postgres_settings=self._postgres_settings)
+            )
+            self._running = starting.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._running.close()
+
+    def database(self) -> str:
+        """The SQLAlchemy URL of a new database with the newest schema."""
+        self._databases += 1
+        name = f"bench_{self._databases}"
+        with self.connect(self.services.database_url) as conn:
+            conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        url = make_url(self.services.database_url).set(database=name).render_as_string(hide_password=False)
+        migrate(url)
+        return url
+
+    def connect(self, url: str) -> Connection:
+        """A connection for the row's own SQL; each statement is a transaction. Closed with the stage."""
+        conn = psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True)
+        return self._running.enter_context(conn)
+
+    def load(self) -> LoadGenerator:
+        """A process that makes calls."""
+        return self._running.enter_context(LoadGenerator())
+
+    def server(self, database_url: str) -> Server:
+        """One server process as in production: signatures checked, JSON log lines in a file, workers running."""
+        name = f"server-{secrets.token_hex(3)}"
+        connection_file = self.directory / f"{name}.json"
+        program = self._start(
+            name,
+            [sys.executable, "-m", "matching_server.cli", "serve", "--connection-file", str(connection_file)],
+            {
+                "ADVISOR_AUTO_PROVISION": "true",
+                "MATCHING_DATABASE_URL": database_url,
+                "MATCHING_REDIS_URL": self.services.redis_url,
+                "MATCHING_HMAC_KEYS_FILE": str(self._keys_file()),
+                "MATCHING_LISTEN": f"{HOST}:0",
+                "MATCHING_LOG_FORMAT": "json",
+            },
+        )
+
+        def written() -> dict[str, str] | None:
+            return json.loads(connection_file.read_text()) if connection_file.exists() else None
+
+        said = program.wait_for(written)
+        return Server(program.pid, said["address"], said["key_id"], said["secret"])
+
+    def twin(self, database_url: str) -> tuple[int, int]:
+        """The FastAPI twin, as uvicorn runs it best; returns its process id and its port."""
+        port = free_port()
+        options = ["--host", HOST, "--port", str(port), "--loop", "uvloop", "--http", "httptools"]
+        program = self._start(
+            "twin",
+            [sys.executable, "-m", "uvicorn", "benchmarks.fastapi_twin:app", *options, "--no-access-log"],
+            {"DATABASE_URL": database_url.replace("+psycopg", "+asyncpg", 1)},
+        )
+        program.wait_for(lambda: listens(port))
+        return program.pid, port
+
+    def echo(self, *, threads: int, answer_bytes: int) -> str:
+        """A bare grpcio server that answers anything with so many bytes; returns its address."""
+        port = free_port()
+        words = [str(port), str(threads), str(answer_bytes)]
+        program = self._start("echo", [sys.executable, "-m", "benchmarks.grpc_echo", *words], {})
+        program.wait_for(lambda: listens(port))
+        return f"{HOST}:{port}"
+
+    def end(self, pid: int) -> None:
+        """Ends a program before its time."""
+        self._programs[pid].end()
+
+    def _start(self, name: str, command: list[str], environment: dict[str, str]) -> Program:
+        program = Program(name, command, directory=self.directory, environment=environment)
+        self._running.callback(program.end)
+        self._programs[program.pid] = program
+        return program
+
+    def _keys_file(self) -> Path:
+        path = self.directory / "keys.json"
+        if not path.exists():
+            path.write_text(json.dumps({"keys": [{"id": "bench", "secret": secrets.token_hex(32)}]}))
+            path.chmod(0o600)
+        return path

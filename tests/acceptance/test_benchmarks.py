@@ -1,0 +1,78 @@
+"""`make bench` measures, and leaves nothing behind. What it finds is nobody's promise."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+import pytest
+
+from benchmarks.rows import ROWS
+from tests.support.wait import eventually
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 100.0
+# Where Postgres, a server, and a load generator run.
+PROCESSES = 3
+
+
+@contextmanager
+def bench(directory: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """The command, with what it makes in this directory."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks", *words],
+        cwd=ROOT,
+        env={"TMPDIR": str(directory), "PATH": "/usr/bin:/bin"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """A short name that others may pass through, as a temporary directory is."""
+    with TemporaryDirectory(prefix="bench-") as path:
+        Path(path).chmod(0o711)
+        yield Path(path)
+
+
+def test_a_row_is_measured_from_nothing_and_leaves_nothing(scratch: Path) -> None:
+    with bench(scratch, "create_match", "--quick") as process:
+        said, complaint = process.communicate(timeout=SECONDS)
+    assert (process.returncode, complaint) == (0, "")
+    assert "| CreateMatch, calls/s | pgbench, the six plain statements | **" in said
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_cut_short_leaves_no_process(scratch: Path, number: signal.Signals) -> None:
+    with bench(scratch, "create_match", "--quick") as process:
+        running = psutil.Process(process.pid)
+        eventually(lambda: len(running.children()) >= PROCESSES, timeout=SECONDS, what="the servers run")
+        family = running.children(recursive=True)
+        process.send_signal(number)
+        process.wait(SECONDS)
+        eventually(lambda: not [p for p in family if p.is_running()], timeout=30, what="they have all ended")
+    assert number is signal.SIGKILL or list(scratch.iterdir()) == []
+
+
+def test_what_there_is_to_measure_is_listed_and_what_there_is_not_is_told(scratch: Path) -> None:
+    with bench(scratch, "--list") as process:
+        said, _ = process.communicate(timeout=SECONDS)
+    assert [line.partition(":")[0] for line in said.splitlines()] == [row.name for row in ROWS]
+    with bench(scratch, "no_such_row") as process:
+        _, complaint = process.communicate(timeout=SECONDS)
+    assert process.returncode == 2
+    assert complaint.endswith("no such row: no_such_row\n")

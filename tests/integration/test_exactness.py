@@ -74,7 +74,7 @@ class Round:
         owners = [insert_user(world.conn, timezone=rng.choice(ZONES)) for _ in range(2)]
         self.owners = [*owners, rng.choice(self.advisors)]
         self.projects = [self._make_project() for _ in range(6)]
-        self.rules = [rule for _ in range(rng.choice([0, 0, 2, 5])) for rule in [self._make_rule()]]
+        self.rules = [rule for _ in range(rng.choice([0, 3, 6, 10])) for rule in [self._make_rule()]]
 
     def some_words(self) -> list[str]:
         words = self.rng.sample(WORDS, self.rng.randint(0, 3))
@@ -83,7 +83,7 @@ class Round:
     def _make_advisors(self) -> list[UUID]:
         rng = self.rng
         made = []
-        for _ in range(rng.choice([3, 12, 49, 50, 58])):
+        for _ in range(rng.choice([3, 12, 45, 60, 60, 64])):
             [id_] = insert_advisors(
                 self.world.conn,
                 1,
@@ -115,7 +115,7 @@ class Round:
 
     def _make_rule(self) -> Rule:
         rng = self.rng
-        effect = rng.choice(["boost", "boost", "boost", "exclude", "exclude", "require"])
+        effect = rng.choice(["boost"] * 6 + ["exclude", "exclude", "require"])
         scope: dict[str, Any] = rng.choice(
             [
                 {},

@@ -37,6 +37,8 @@ CURES_OF_THE_ADVISOR: dict[ExclusionReason, Any] = {
 CURES_OF_THE_REQUEST: dict[ExclusionReason, Any] = {
     ExclusionReason.OWNER: {"owner_id": UUID(int=3)},
     ExclusionReason.EXCLUDED_BY_CRITERIA: {"excluded": frozenset()},
+    ExclusionReason.EXCLUDED_BY_RULE: {"excluded_by_rule": frozenset()},
+    ExclusionReason.NOT_REQUIRED: {"required": None},
     ExclusionReason.ALREADY_ACTIVE: {"already_active": frozenset()},
     ExclusionReason.COOL_DOWN: {"cooling_down": frozenset()},
 }
@@ -90,6 +92,7 @@ def the_project() -> RankingRequest:
         complexity=ProjectComplexity(complexity),
         weights=ScoringWeights(*(float(row(name, PAGE)[-1]) for name in FACTORS)),
         owner_timezone=zone,
+        boosts={UUID(int=2): Fraction(sides("boosts")[1].removesuffix(" points"))},
     )
 
 
@@ -122,6 +125,8 @@ def reasons_in_order() -> list[str]:
         weights=ScoringWeights(1, 1, 1, 1),
         owner_timezone=None,
         excluded=everybody,
+        excluded_by_rule=everybody,
+        required=frozenset(),
         cooling_down=everybody,
         already_active=everybody,
     )

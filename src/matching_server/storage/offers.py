@@ -17,7 +17,8 @@ from matching_server.domain.effects import Load
 from matching_server.domain.event_json import payload_to_json
 from matching_server.domain.events import ProjectEvent
 from matching_server.domain.model import Match
-from matching_server.storage.availability import TAKE, AsRanked
+from matching_server.storage import availability
+from matching_server.storage.availability import AsRanked
 from matching_server.storage.database import Database
 from matching_server.storage.json_values import criteria_to_json
 from matching_server.storage.matches import ClaimRecord
@@ -37,7 +38,7 @@ WITH bound AS MATERIALIZED (
         AND a.profile_version = %(profile_version)s AND a.current_projects <= %(load)s
     FOR NO KEY UPDATE OF a
 ), claimed AS (
-    {TAKE} FROM free WHERE a.advisor_id = free.advisor_id
+    {availability.TAKE} FROM free WHERE a.advisor_id = free.advisor_id
     RETURNING a.advisor_id, a.current_projects, a.last_assigned_at, a.version, a.profile_version,
         a.max_concurrent_projects
 ), match AS (

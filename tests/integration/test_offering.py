@@ -16,6 +16,7 @@ from matching_server.operations.commands import CreatedMatch
 from tests.integration.world import World, answers, together
 from tests.support.databases import connected
 from tests.support.locks import held
+from tests.support.rounds import rounds
 from tests.support.seed import insert_advisors, insert_projects
 
 CRITERIA = MatchCriteria(
@@ -52,8 +53,9 @@ def written(world: World, project: UUID, match: UUID) -> dict[str, list[str]]:
     return rows
 
 
-@pytest.mark.parametrize("large", [False, True])
-def test_both_ways_write_the_same(world: World, general: Callable[[], None], large: bool) -> None:
+@pytest.mark.parametrize("new", [False, True], ids=["with a log", "without"])
+@pytest.mark.parametrize("large", [False, True], ids=["small", "large"])
+def test_both_ways_write_the_same(world: World, general: Callable[[], None], large: bool, new: bool) -> None:
     insert_advisors(world.conn, 60 if large else 3, slots=5, languages=["go"], timezone="Asia/Kolkata")
     found = []
     for usual in (True, False):
@@ -63,7 +65,8 @@ def test_both_ways_write_the_same(world: World, general: Callable[[], None], lar
             world.run(f"DELETE FROM {table}")
         world.run("UPDATE advisor_availability SET current_projects = 0, last_assigned_at = NULL")
         [project] = insert_projects(world.conn, 1)
-        world.run("INSERT INTO project_event_heads (project_id) VALUES (:id)", id=project)
+        if not new:
+            world.run("INSERT INTO project_event_heads (project_id) VALUES (:id)", id=project)
         by = world.client(project, nonce="00" * 16, request_id=uuid4())
         by = by.__class__(by.caller, "correlation", by.nonce, by.request_key)
         answer = world.ask_for(project, by, criteria=CRITERIA, allow_previous=True)
@@ -86,10 +89,12 @@ def _without_moments(world: World, rows: dict[str, list[str]]) -> dict[str, list
     }
 
 
-def test_the_usual_case_is_two_statements(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("new", [False, True], ids=["with a log", "without"])
+def test_the_usual_case_is_two_statements(world: World, monkeypatch: pytest.MonkeyPatch, new: bool) -> None:
     world.advisor()
     [project] = insert_projects(world.conn, 1)
-    world.run("INSERT INTO project_event_heads (project_id) VALUES (:id)", id=project)
+    if not new:
+        world.run("INSERT INTO project_event_heads (project_id) VALUES (:id)", id=project)
     by = world.client(project, nonce="00" * 16, request_id=uuid4())
     monkeypatch.setattr("matching_server.operations.runner.Runner.run_once", _must_not_run)
     assert world.ask_for(project, by)
@@ -138,6 +143,16 @@ def test_a_head_that_moved_since_it_was_looked_at_is_left_to_the_general_case(
     assert isinstance(first[0], CreatedMatch)
     assert isinstance(second, CreatedMatch)
     assert (second.match.id, second.already_open) == (first[0].match.id, True)
+
+
+def test_the_first_requests_for_a_new_project_are_one_match(world: World) -> None:
+    advisor = world.advisor(slots=20)
+    for _ in range(rounds(5)):
+        project = world.project()
+        created = answers(together(*[lambda project=project: world.create(project) for _ in range(8)]))
+        assert len({match.id for match in created}) == 1
+        assert world.told(project) == ["advisor.matched"]
+    assert world.load(advisor) == rounds(5)
 
 
 @pytest.mark.parametrize(

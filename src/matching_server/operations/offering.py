@@ -38,7 +38,7 @@ def offer_at_once(
 ) -> CreatedMatch | bytes | None:
     """Makes the offer, or changes nothing and returns ``None`` where the case is not the usual one."""
     unusual = context.unsettled or context.others_wait or context.assignment_id is not None
-    if unusual or context.last_seq is None or not access.may_act_for(call.caller, context.owner_id):
+    if unusual or not access.may_act_for(call.caller, context.owner_id):
         return None
     request = choosing.ranking_request(
         context, command.criteria, allow_previous=command.allow_previous, policy=runner.policy
@@ -89,7 +89,6 @@ def _offer(
     encode: Callable[[CreatedMatch], bytes],
 ) -> Offer:
     assert proposal.best is not None
-    assert context.last_seq is not None
     advisor = proposal.best.advisor
     record = choosing.claim_record(
         proposal.ranking, proposal.best, advisor.current_projects, advisor.max_concurrent_projects
@@ -102,13 +101,14 @@ def _offer(
         record=record,
         event=ProjectEvent(
             match.project_id,
-            context.last_seq + 1,
+            (context.last_seq or 0) + 1,
             EventType.MATCHED,
             MatchPayload.of(match, MatchStatus.MATCHED, None),
             call.caller.user_id,
             call.correlation_id,
             context.now,
         ),
+        has_log=context.last_seq is not None,
         notification=notification_payload(match, None),
         answer=encode(CreatedMatch(match, already_open=False)) if call.request_key else None,
     )

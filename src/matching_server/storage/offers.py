@@ -24,14 +24,11 @@ from matching_server.storage.json_values import criteria_to_json
 from matching_server.storage.matches import ClaimRecord
 from matching_server.storage.outbox import NotificationType
 
-_OFFER = f"""
+_STATEMENT = f"""
 WITH bound AS MATERIALIZED (
     SELECT set_config('lock_timeout', '100ms', true)
 ), head AS MATERIALIZED (
-    SELECT h.project_id FROM bound, project_event_heads h
-    WHERE h.project_id = %(project_id)s AND h.last_seq = %(seq)s - 1
-        AND NOT EXISTS (SELECT FROM advisor_match_requests WHERE status = 'pending')
-    FOR UPDATE OF h SKIP LOCKED
+    {{head}}
 ), free AS MATERIALIZED (
     SELECT a.advisor_id FROM head, advisor_availability a
     WHERE a.advisor_id = %(advisor_id)s AND a.status = 'available' AND a.has_slot
@@ -52,7 +49,7 @@ WITH bound AS MATERIALIZED (
         %(correlation_id)s, %(now)s, %(now)s
     FROM claimed
 ), moved AS (
-    UPDATE project_event_heads SET last_seq = %(seq)s FROM claimed WHERE project_id = %(project_id)s
+    {{moved}}
 ), event AS (
     INSERT INTO project_events (project_id, seq, type, payload, user_id, correlation_id, created_at)
     SELECT %(project_id)s, %(seq)s, %(event_type)s, CAST(%(event)s AS jsonb), %(user_id)s, %(correlation_id)s, %(now)s
@@ -72,6 +69,21 @@ WITH bound AS MATERIALIZED (
 SELECT EXISTS (SELECT FROM head), claimed.*
 FROM (VALUES (1)) AS one LEFT JOIN claimed ON true
 """
+_NOBODY_WAITS = "NOT EXISTS (SELECT FROM advisor_match_requests WHERE status = 'pending')"
+_OFFER = _STATEMENT.format(
+    head=f"""SELECT h.project_id FROM bound, project_event_heads h
+    WHERE h.project_id = %(project_id)s AND h.last_seq = %(seq)s - 1 AND {_NOBODY_WAITS}
+    FOR UPDATE OF h SKIP LOCKED""",
+    moved="UPDATE project_event_heads SET last_seq = %(seq)s FROM claimed WHERE project_id = %(project_id)s",
+)
+# A project that nothing was ever told of has no head. Whoever makes it first has the project; others violate its key.
+_FIRST_OFFER = _STATEMENT.format(
+    head=f"""SELECT p.id FROM bound, projects p
+    WHERE p.id = %(project_id)s AND {_NOBODY_WAITS}
+        AND NOT EXISTS (SELECT FROM project_event_heads WHERE project_id = %(project_id)s)""",
+    moved="""INSERT INTO project_event_heads (project_id, last_seq)
+    SELECT %(project_id)s, %(seq)s FROM claimed""",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +95,8 @@ class Offer:
     ranked: AsRanked
     record: ClaimRecord
     event: ProjectEvent
+    has_log: bool
+    """Whether the project had a log, if an empty one."""
     notification: dict[str, object]
     answer: bytes | None
     """What a repeat of the request is answered, where it carries an id."""
@@ -100,7 +114,7 @@ def make(database: Database, offer: Offer) -> Load | NotAsRanked | None:
         The advisor's load with it, or why nothing was changed. ``None``: the project is not as it was, the call is
         a replay or a repeat, or it is not known whether the offer was made.
     """
-    row = database.try_once(_OFFER, _params(offer))
+    row = database.try_once(_OFFER if offer.has_log else _FIRST_OFFER, _params(offer))
     if row is None:
         return None
     as_looked_at, advisor_id, *load, _ = row

@@ -36,6 +36,19 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a file share a process, and so what the file sets up.
+
+    Those that do faults take the longest, and the machine for themselves as far as they can: they come first, and
+    one after the other.
+    """
+    for item in items:
+        faults = item.get_closest_marker("robustness") is not None
+        item.add_marker(pytest.mark.xdist_group("robustness" if faults else str(item.path)))
+    items.sort(key=lambda item: item.get_closest_marker("robustness") is None)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

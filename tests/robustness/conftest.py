@@ -14,7 +14,7 @@ from tests.support.processes import Servers
 from tests.support.world import World
 from tests.support.worlds import emptied, own_world, shared_world, with_logs
 
-_TOLD = pytest.StashKey[list[str]]()
+_TOLD = "told"
 _HERE = Path(__file__).parent
 Tell = Callable[[str], None]
 
@@ -28,14 +28,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def tell(request: pytest.FixtureRequest) -> Tell:
     """Says at the end of the run what a test has done: how many rounds, say."""
-    told = request.config.stash.setdefault(_TOLD, [])
-    return lambda line: told.append(f"{request.node.name}: {line}")
+    told = request.node.user_properties
+    return lambda line: told.append((_TOLD, f"{request.node.name}: {line}"))
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
 ) -> None:
-    if told := config.stash.get(_TOLD, []):
+    # What was told in another process comes with its report.
+    reports = [report for group in terminalreporter.stats.values() for report in group]
+    properties = [one for report in reports for one in getattr(report, "user_properties", ())]
+    if told := [line for name, line in dict.fromkeys(properties) if name == _TOLD]:
         terminalreporter.section("what the robustness tests did")
         for line in told:
             terminalreporter.write_line(line)

@@ -9,13 +9,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import SecretStr
 
 from matching_server import config, logs
 from matching_server.config import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from matching_server.storage.database import Database
 
 USAGE_ERROR = 2
 DEFAULT_DATA_DIR = Path(".matching")
@@ -77,11 +82,27 @@ def migrate() -> None:
 
 @app.command()
 def seed(
-    file: Annotated[Path, typer.Argument(help="A JSON file such as examples/directory.json.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="Load this JSON file, such as examples/directory.json.")
+    ] = None,
+    advisors: Annotated[
+        int | None, typer.Option(min=1, help="Add so many synthetic advisors, all of them available.")
+    ] = None,
+    number: Annotated[int, typer.Option("--seed", help="Another number makes other synthetic advisors.")] = 1,
 ) -> None:
-    """Loads projects and advisors from a file into the database of MATCHING_DATABASE_URL."""
+    """Fills the database of MATCHING_DATABASE_URL: with a file's projects and advisors, synthetic advisors, or both.
+
+    Can be repeated. Entries of the file are brought to what it says; a synthetic advisor who is there already
+    stays as they are, so the same number changes nothing and a larger one adds the rest.
+    """
+    if file is None and advisors is None:
+        raise CannotRun("seed: name a FILE, or say with --advisors how many to make")
     url = _required(config.load().database_url, "MATCHING_DATABASE_URL")
-    _seed(url, file)
+    _require_current_schema(url)
+    if file is not None:
+        _seed(url, file)
+    if advisors is not None:
+        _add_advisors(url, advisors, number)
 
 
 def _serve(settings: Settings, connection_file: Path | None, *, workers: bool, sample: Path | None) -> None:
@@ -89,7 +110,6 @@ def _serve(settings: Settings, connection_file: Path | None, *, workers: bool, s
     from matching_server.domain.errors import StorageUnavailable
     from matching_server.rpc.keys import KeyRing, read_keys
     from matching_server.rpc.server import CannotListen
-    from matching_server.storage.migrate import is_current
 
     logs.configure(settings.log_format, settings.log_level)
     database_url = _required(settings.database_url, "MATCHING_DATABASE_URL")
@@ -98,10 +118,7 @@ def _serve(settings: Settings, connection_file: Path | None, *, workers: bool, s
         raise CannotRun("MATCHING_HMAC_KEYS_FILE is not set")
     first, *others = read_keys(settings.hmac_keys_file)
     keys = KeyRing((first, *others))
-    with _database_errors():
-        current = is_current(database_url)
-    if not current:
-        raise CannotRun("the database's schema is not current: run 'matching-server migrate'")
+    _require_current_schema(database_url)
     stop = _hold_back_stop_signals()
     if sample is not None:
         _seed(database_url, sample, unless_filled=True)
@@ -216,6 +233,8 @@ def _write_private(path: Path, content: dict[str, object]) -> None:
 def _database_errors() -> Iterator[None]:
     from sqlalchemy.exc import ArgumentError, OperationalError
 
+    from matching_server.domain.errors import StorageUnavailable
+
     try:
         yield
     except ArgumentError:
@@ -223,6 +242,17 @@ def _database_errors() -> Iterator[None]:
     except OperationalError as error:
         reason = str(error.orig).strip().partition("\n")[0]
         raise CannotRun(f"the database of MATCHING_DATABASE_URL cannot be used: {reason}") from None
+    except StorageUnavailable:
+        raise CannotRun("the database of MATCHING_DATABASE_URL does not answer") from None
+
+
+def _require_current_schema(url: str) -> None:
+    from matching_server.storage.migrate import is_current
+
+    with _database_errors():
+        current = is_current(url)
+    if not current:
+        raise CannotRun("the database's schema is not current: run 'matching-server migrate'")
 
 
 def _migrate(url: str) -> None:
@@ -233,25 +263,51 @@ def _migrate(url: str) -> None:
 
 
 def _seed(url: str, file: Path, *, unless_filled: bool = False) -> None:
-    from rich.console import Console
     from rich.progress import track
 
     from matching_server.seeding import SeedError, is_empty, load_directory, read_directory
-    from matching_server.storage.database import Database
 
-    console = Console(stderr=True)
     try:
         directory = read_directory(file)
     except SeedError as error:
         raise CannotRun(str(error)) from None
+    with _seeding_database(url) as database:
+        if unless_filled and not is_empty(database):
+            return
+        steps = load_directory(database, directory)
+        for _ in track(steps, "Loading the directory", total=directory.size, console=_console()):
+            pass
+
+
+def _add_advisors(url: str, count: int, number: int) -> None:
+    from rich.progress import Progress
+
+    from matching_server.seeding import add_synthetic_advisors
+
+    added = 0
+    with _seeding_database(url) as database, Progress(console=_console()) as progress:
+        task = progress.add_task("Adding advisors", total=count)
+        for batch in add_synthetic_advisors(database, count, number):
+            added += batch.added
+            progress.advance(task, batch.size)
+    there = f"{count - added:,} were there already" if added < count else "none was there before"
+    typer.echo(f"{added:,} advisors added, {there}" if added else f"nothing changed: all {there}")
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+@contextmanager
+def _seeding_database(url: str) -> Iterator[Database]:
+    from matching_server.storage.database import Database
+
     with _database_errors():
         database = Database(url, pool_size=1, application_name="matching-seed")
         try:
-            if unless_filled and not is_empty(database):
-                return
-            steps = load_directory(database, directory)
-            for _ in track(steps, "Loading the directory", total=directory.size, console=console):
-                pass
+            yield database
         finally:
             database.close()
 

@@ -1,6 +1,6 @@
-"""Loading a directory of projects and advisors from a file.
+"""Filling a directory: projects and advisors from a file, and synthetic advisors by the thousand.
 
-The file is JSON: ``{"projects": [Project, …], "advisors": [{"profile": Advisor, "availability":
+A file is JSON: ``{"projects": [Project, …], "advisors": [{"profile": Advisor, "availability":
 UpdateAvailabilityRequest}, …]}``, each in the JSON form of the contract's messages, and held to the same rules
 as a call.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -29,9 +30,13 @@ from matching_server.operations.policy import Policy
 from matching_server.operations.runner import Runner
 from matching_server.rpc.fields import read
 from matching_server.rpc.inputs import UpdateAvailabilityInput, UpsertAdvisorInput, UpsertProjectInput
+from matching_server.storage.bulk import add_advisors
 from matching_server.storage.database import Database
+from matching_server.synthetic import synthetic_advisor
 
 _CALL = Call(Caller(UUID(int=0), "", frozenset({Role.SERVICE})), correlation_id="seed")
+_BATCH = 2_000
+"""Synthetic advisors in one transaction."""
 
 
 class SeedError(Exception):
@@ -92,6 +97,23 @@ def load_directory(database: Database, content: Directory) -> Iterator[None]:
         directory.upsert_advisor(runner, _CALL, advisor)
         availability.update_availability(runner, _CALL, wanted)
         yield
+
+
+@dataclass(frozen=True, slots=True)
+class AddedBatch:
+    """One transaction's worth of synthetic advisors."""
+
+    size: int
+    added: int
+    """The others were there already."""
+
+
+def add_synthetic_advisors(database: Database, count: int, seed: int) -> Iterator[AddedBatch]:
+    """Adds the first ``count`` advisors of a seed, a batch a step; those who are there already stay as they are."""
+    for first in range(0, count, _BATCH):
+        batch = [synthetic_advisor(seed, number) for number in range(first, min(first + _BATCH, count))]
+        added = database.transact(partial(add_advisors, newcomers=batch)).value
+        yield AddedBatch(len(batch), added)
 
 
 def _runner(database: Database) -> Runner:

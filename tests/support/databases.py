@@ -23,6 +23,8 @@ POSTGRES_SETTINGS = {
     "max_connections": "400",
     "max_wal_size": "256MB",
     "log_min_messages": "fatal",
+    # For tests that judge in which order things happened.
+    "track_commit_timestamp": "on",
 }
 _MEMORY = Path("/dev/shm")
 _ROOM = 2 << 30

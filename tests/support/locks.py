@@ -37,3 +37,18 @@ def wait_for_waiters(conn: Connection, count: int = 1, *, timeout: float = 10.0)
         interval=0.005,
         what=f"{count} sessions wait for a lock",
     )
+
+
+def wait_for_waiter_on(conn: Connection, holder: Connection, *, timeout: float = 10.0) -> None:
+    """Waits until a session waits for what that connection holds."""
+    pid = holder.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND :pid = ANY (pg_blocking_pids(pid))"
+    )
+    eventually(
+        lambda: conn.execute(query, {"pid": pid}).scalar_one() > 0,
+        timeout=timeout,
+        interval=0.005,
+        what="a session waits for the holder",
+    )

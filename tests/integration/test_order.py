@@ -17,7 +17,6 @@ from tests.integration.world import WAIT, World
 from tests.support.locks import held, wait_for_waiter_on
 from tests.support.seed import insert_advisors
 
-pytestmark = pytest.mark.xfail(reason="the order is kept between the transactions, not within one")
 S = MatchStatus
 
 

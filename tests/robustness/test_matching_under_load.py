@@ -141,9 +141,6 @@ def test_nobody_is_turned_away_while_an_advisor_is_free_for_them(bustled: Bustle
     bustled.assert_kept(promises.turned_away_while_free)
 
 
-@pytest.mark.xfail(
-    reason="whom a transaction serves takes an advisor who comes free in the middle of it", strict=False
-)
 def test_nobody_overtakes_who_has_waited_longer_for_the_same_advisor(bustled: Bustled) -> None:
     bustled.assert_kept(promises.overtaken)
 

@@ -17,7 +17,7 @@ from matching_server.domain.errors import (
     ProjectNotFound,
     nobody_free,
 )
-from matching_server.domain.model import ClosedReason, Match, MatchStatus
+from matching_server.domain.model import ClosedReason, Match, MatchStatus, PendingReason
 from matching_server.operations import access, backlog, choosing, offering, transitions
 from matching_server.operations.commands import CreatedMatch, CreateMatch, ListProjectMatches, PageOf
 from matching_server.operations.runner import Runner
@@ -25,6 +25,9 @@ from matching_server.storage import matches
 from matching_server.storage.database import Transaction, asking
 from matching_server.storage.event_log import ProjectLog, lock_project
 from matching_server.storage.project_context import ProjectContext, project_context
+
+_TURNS = 5
+"""How often a request that would not wait lets others go first."""
 
 
 def create_match(
@@ -53,12 +56,25 @@ def create_match(
             # In a transaction of its own, so that its advisor is ranked with the others.
             expire_if_overdue(runner, command.project_id, context.overdue)
     if command.require_immediate:
-        backlog.run_pass(runner)
+        return _create_without_waiting(runner, call, command, encode)
     created = runner.run_once(_create, call, encode, command, runner)
     if isinstance(created, bytes) or created.match.status is not MatchStatus.PENDING:
         return created
     backlog.run_pass(runner, until=created.match.id)
     return runner.run_again(_reread, call, encode, created)
+
+
+def _create_without_waiting(
+    runner: Runner, call: Call, command: CreateMatch, encode: Callable[[CreatedMatch], bytes]
+) -> CreatedMatch | bytes:
+    """Comes after those who wait: they are served first, and again where one waits for who was claimed."""
+    for _ in range(_TURNS):
+        backlog.run_pass(runner)
+        try:
+            return runner.run_once(_create, call, encode, command, runner)
+        except backlog.OlderWaits:
+            continue
+    raise nobody_free(PendingReason.ALL_ADVISORS_BUSY)
 
 
 def _create(tx: Transaction, call: Call, command: CreateMatch, runner: Runner) -> CreatedMatch:
@@ -98,6 +114,8 @@ def _match_now(
     else:
         choice = choosing.choose_for(tx, runner.picture, context, new, policy, log.now)
         if isinstance(choice, choosing.Choice):
+            if context.others_wait and choice.assignment is None:
+                backlog.keep_order(tx, new, choice.record.advisor.id, policy)
             match = transitions.create_matched(
                 tx,
                 log,

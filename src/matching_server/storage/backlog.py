@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from matching_server.domain.model import Match
 from matching_server.storage.eligibility import ELIGIBLE, MATCHES, WAITING
 
 _FREE = "has_slot AND status = 'available'"
@@ -30,14 +31,36 @@ _NEXT_SERVABLE = text(
     ORDER BY m.created_at, m.id LIMIT 1
     """
 )
+_OLDER_FOR = text(
+    f"""
+    SELECT m.id FROM {MATCHES}
+    WHERE {WAITING} AND (m.created_at, m.id) < (:created_at, :match_id) AND m.id <> ALL (CAST(:but AS uuid[]))
+        AND {ELIGIBLE.format(advisor="CAST(:advisor_id AS uuid)")}
+    LIMIT 1
+    """
+)
 
 
 def next_servable(
-    conn: Connection, cooldown: timedelta, tried: Sequence[UUID] = ()
+    conn: Connection, cooldown: timedelta, tried: Collection[UUID] = ()
 ) -> tuple[UUID, UUID] | None:
     """The oldest pending match for which an advisor is free, as (project, match); those ``tried`` aside."""
     row = conn.execute(_NEXT_SERVABLE, {"cooldown": cooldown, "tried": list(tried)}).one_or_none()
     return (row.project_id, row.id) if row else None
+
+
+def older_for(
+    conn: Connection, match: Match, advisor_id: UUID, cooldown: timedelta, but: Collection[UUID] = ()
+) -> UUID | None:
+    """A pending match, older than this one, for which the advisor comes into question; those in ``but`` aside."""
+    params = {
+        "match_id": match.id,
+        "created_at": match.created_at,
+        "advisor_id": advisor_id,
+        "cooldown": cooldown,
+        "but": list(but),
+    }
+    return conn.execute(_OLDER_FOR, params).scalar_one_or_none()
 
 
 _TRY_TURN = text("SELECT pg_try_advisory_xact_lock(hashtext('advisor_matching.backlog'))")

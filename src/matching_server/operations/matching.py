@@ -15,6 +15,7 @@ from matching_server.domain.errors import (
     DuplicateMatchRequest,
     MatchNotFound,
     ProjectNotFound,
+    TransactionConflict,
     nobody_free,
 )
 from matching_server.domain.model import ClosedReason, Match, MatchStatus, PendingReason
@@ -27,7 +28,7 @@ from matching_server.storage.event_log import ProjectLog, lock_project
 from matching_server.storage.project_context import ProjectContext, project_context
 
 _TURNS = 5
-"""How often a request that would not wait lets others go first."""
+"""How often a request lets others go first."""
 
 
 def create_match(
@@ -55,26 +56,28 @@ def create_match(
         if context.overdue is not None:
             # In a transaction of its own, so that its advisor is ranked with the others.
             expire_if_overdue(runner, command.project_id, context.overdue)
-    if command.require_immediate:
-        return _create_without_waiting(runner, call, command, encode)
-    created = runner.run_once(_create, call, encode, command, runner)
+    created = _in_turn(runner, call, command, encode)
     if isinstance(created, bytes) or created.match.status is not MatchStatus.PENDING:
         return created
     backlog.run_pass(runner, until=created.match.id)
     return runner.run_again(_reread, call, encode, created)
 
 
-def _create_without_waiting(
+def _in_turn(
     runner: Runner, call: Call, command: CreateMatch, encode: Callable[[CreatedMatch], bytes]
 ) -> CreatedMatch | bytes:
-    """Comes after those who wait: they are served first, and again where one waits for who was claimed."""
+    """Comes after those who wait, which a request that would wait does by waiting.
+
+    Before one that would not, they are served, and again where one waits for who was claimed.
+    """
     for _ in range(_TURNS):
-        backlog.run_pass(runner)
+        if command.require_immediate:
+            backlog.run_pass(runner)
         try:
             return runner.run_once(_create, call, encode, command, runner)
         except backlog.OlderWaits:
             continue
-    raise nobody_free(PendingReason.ALL_ADVISORS_BUSY)
+    raise nobody_free(PendingReason.ALL_ADVISORS_BUSY) if command.require_immediate else TransactionConflict()
 
 
 def _create(tx: Transaction, call: Call, command: CreateMatch, runner: Runner) -> CreatedMatch:
@@ -114,7 +117,7 @@ def _match_now(
     else:
         choice = choosing.choose_for(tx, runner.picture, context, new, policy, log.now)
         if isinstance(choice, choosing.Choice):
-            if context.others_wait and choice.assignment is None:
+            if choice.assignment is None:
                 backlog.keep_order(tx, new, choice.record.advisor.id, policy)
             match = transitions.create_matched(
                 tx,

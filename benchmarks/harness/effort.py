@@ -34,19 +34,28 @@ def _strangers_seconds() -> float:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """``rounds`` in which each side takes its turn, of about so many ``seconds``."""
+    """``rounds`` in which each side takes its turn, of about so many ``seconds``.
+
+    On a machine that is busy with other things it is fewer rounds: none begins after ``budget`` seconds, once there
+    are three.
+    """
 
     rounds: int
     seconds: float
+    budget: float = 120.0
 
     def turns(self, what: str) -> Iterator[Strangers]:
         """A round at a time, with the strangers of that round; shows on a terminal how far it is."""
+        started = time.monotonic()
         for number in range(1, self.rounds + 1):
+            if number > LEAST_ROUNDS and time.monotonic() - started > self.budget:
+                break
             _show(f"{what}: round {number} of {self.rounds}")
             yield Strangers()
         _show("")
 
 
+LEAST_ROUNDS = 3
 FULL = Effort(rounds=12, seconds=3.0)
 QUICK = Effort(rounds=2, seconds=0.2)
 """To see that everything works. Its figures mean nothing."""

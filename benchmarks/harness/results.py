@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from benchmarks.harness.effort import Effort
+from benchmarks.harness.effort import LEAST_ROUNDS, Effort
 
 Better = Literal["higher", "lower"]
 
@@ -57,7 +57,6 @@ class Round:
 
 QUIET = 0.1
 """What strangers may take of a round: more than that and it is the one side or the other that suffers more."""
-_ENOUGH = 3
 
 
 @dataclass(slots=True)
@@ -83,7 +82,7 @@ class Comparison:
     def disturbed(self) -> bool:
         """Whether too few rounds were quiet, so that all of them count."""
         quiet = sum(1 for round_ in self.rounds if round_.strangers <= QUIET)
-        return quiet < min(_ENOUGH, len(self.rounds))
+        return quiet < min(LEAST_ROUNDS, len(self.rounds))
 
     @property
     def counted(self) -> list[Round]:

@@ -24,21 +24,21 @@ from matching_server.domain.model import (
 from matching_server.domain.scoring import PoolAdvisor, RankingRequest
 from tests.unit.domain import naive_ranking
 
-SERVERS = 4
-KINDS = 12
-PROJECTS = 4_000
-CALLS = 200
-"""Of a run. All runs together take fewer slots than there are."""
-MOST_ROUNDS = 4
 POOLS = (seed.profiles(40, slots=(100, 100)), seed.profiles(60, slots=(60, 100)))
 """One on each side of 50, from where on the ranking is by score; in the second, slots and scores differ."""
 WAYS = ((8, 1), (8, 4), (16, 1), (16, 4))
 """Callers and servers."""
+SERVERS = 4
+KINDS = 12
+CALLS = 180
+"""Of a run. All runs together take fewer slots than there are, and each of their projects once."""
+MOST_ROUNDS = 4
+PROJECTS = CALLS * (1 + MOST_ROUNDS * (1 + len(WAYS)))
 
 
 def measure(effort: Effort) -> Outcome:
     """The share of right choices, with several callers and servers, against one caller."""
-    effort = replace(effort, rounds=min(effort.rounds, MOST_ROUNDS))
+    effort = replace(effort, rounds=min(effort.rounds, MOST_ROUNDS), budget=effort.budget / len(POOLS))
     comparisons = []
     notes = {}
     for advisors in POOLS:

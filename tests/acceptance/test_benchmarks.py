@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,8 +18,8 @@ from tests.support.wait import eventually
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 100.0
-# Where Postgres, a server, and a load generator run.
-PROCESSES = 3
+# Postgres, Redis, a server that serves, and a load generator, which is started last.
+PROCESSES = 4
 
 
 @contextmanager
@@ -64,7 +64,14 @@ def test_a_run_that_is_cut_short_leaves_no_process(scratch: Path, number: signal
         family = running.children(recursive=True)
         process.send_signal(number)
         process.wait(SECONDS)
-        eventually(lambda: not [p for p in family if p.is_running()], timeout=30, what="they have all ended")
+        try:
+            eventually(
+                lambda: not any(p.is_running() for p in family), timeout=30, what="they have all ended"
+            )
+        finally:
+            for left in family:
+                with suppress(psutil.NoSuchProcess):
+                    left.kill()
     assert number is signal.SIGKILL or list(scratch.iterdir()) == []
 
 

@@ -15,9 +15,9 @@ def compared(*rounds: tuple[float, float, float], goal: Goal | None = None) -> C
 
 
 def test_the_ratio_is_the_median_of_the_rounds_ratios_and_not_the_ratio_of_medians() -> None:
-    comparison = compared((1, 10, 0), (30, 100, 0), (200, 400, 0))
+    comparison = compared((1, 10, 0), (30, 100, 0), (320, 400, 0))
     assert comparison.ratio == 0.3
-    assert comparison.as_json()["ratios"] == [0.1, 0.3, 0.5]
+    assert comparison.as_json()["ratios"] == [0.1, 0.3, 0.8]
     assert comparison.as_json()["medians"] == [30, 100]
 
 

@@ -18,7 +18,8 @@ from matching_server.embedded.account import launched
 
 T = TypeVar("T")
 HOST = "127.0.0.1"
-_READY_SECONDS = 60.0
+# Ample: where much else goes on, to start and to read a large pool takes its time.
+_READY_SECONDS = 180.0
 _END_SECONDS = 30.0
 # Below the range of outgoing ports, and apart from what the embedded servers and the tests take.
 _PORTS = range(10_000, 12_000)
@@ -33,14 +34,13 @@ class Program:
     ) -> None:
         self.name = name
         self.log_file = directory / f"{name}.log"
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 launched(command, home=directory, death_signal=signal.SIGTERM),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=inherited | dict(environment),
+                env=surroundings(environment),
             )
 
     @property
@@ -52,7 +52,7 @@ class Program:
         """Waits until ``ready`` has an answer, and returns it.
 
         Raises:
-            BenchmarkError: the process ended, or was not ready within a minute.
+            BenchmarkError: the process ended, or was not ready within three minutes.
         """
         deadline = time.monotonic() + _READY_SECONDS
         while time.monotonic() < deadline:
@@ -76,6 +76,12 @@ class Program:
     def log_tail(self, lines: int = 20) -> str:
         """What it wrote last."""
         return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])
+
+
+def surroundings(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a process: these, and the user's without what would set the service up otherwise."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
+    return inherited | dict(environment)
 
 
 def free_port() -> int:

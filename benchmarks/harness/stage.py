@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from psycopg import sql
 from sqlalchemy import make_url
 
 from benchmarks.harness.load import LoadGenerator
-from benchmarks.harness.programs import HOST, Program, free_port, listens
+from benchmarks.harness.programs import HOST, Program, free_port, listens, surroundings
+from benchmarks.harness.results import BenchmarkError
 from matching_server.embedded import EmbeddedServices
 from matching_server.storage.migrate import migrate
 
@@ -83,6 +85,18 @@ class Stage:
         """A connection for the row's own SQL; each statement is a transaction. Closed with the stage."""
         conn = psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True)
         return self._running.enter_context(conn)
+
+    def seed(self, database_url: str, advisors: int) -> None:
+        """Adds so many synthetic advisors, by `matching-server seed`.
+
+        Raises:
+            BenchmarkError: the command failed.
+        """
+        command = [sys.executable, "-m", "matching_server.cli", "seed", "--advisors", str(advisors)]
+        environment = surroundings({"MATCHING_DATABASE_URL": database_url})
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise BenchmarkError(f"matching-server seed failed:\n{done.stderr[-2000:]}")
 
     def load(self) -> LoadGenerator:
         """A process that makes calls."""

@@ -71,18 +71,25 @@ def measure(effort: Effort) -> Outcome:
 def _pool(stage: Stage, size: int) -> Pool:
     url = stage.database()
     conn = stage.connect(url)
-    advisors = seed.profiles(size)
     seed.insert_projects(conn, PROJECTS, seed.stacks(1))
-    seed.insert_advisors(conn, advisors)
-    return Pool(size, stage.server(url), [str(advisor.id) for advisor in advisors[:3]])
+    stage.seed(url, size)
+    # The smallest pool must have a slot for every call, and the others be no different.
+    conn.execute(
+        "UPDATE advisor_availability SET max_concurrent_projects = 100,"
+        " availability_preferences = availability_preferences - 'auto_accept'"
+    )
+    conn.execute("VACUUM ANALYZE")
+    excluded = conn.execute("SELECT id FROM advisors ORDER BY id LIMIT 3").fetchall()
+    return Pool(size, stage.server(url), [str(id_) for (id_,) in excluded])
 
 
 def _criteria(excluded: list[str]) -> MatchCriteria:
     """All that can be asked for."""
-    (stack,) = seed.stacks(1)
     return MatchCriteria(
         tech_stack=TechStack(
-            framework=stack.framework, languages=stack.languages, complexity_factors=stack.factors
+            framework="react",
+            languages=["typescript", "python"],
+            complexity_factors=["payments", "accessibility", "e-commerce"],
         ),
         scoring_weights=ScoringWeights(availability=30, skills=40, timezone=20, preference=10),
         project_complexity=ProjectComplexity.PROJECT_COMPLEXITY_COMPLEX,
@@ -99,10 +106,10 @@ def _comparison(pools: dict[int, Pool], size: int, shares: list[float]) -> Compa
 
 
 _METHOD = """\
-One caller, all criteria given (technologies, weights, complexity, three exclusions), advisors of all kinds, each free.
-Every size has a database and a server process of its own on one Postgres, and they take turns. Memory is the
-proportional set size of the largest pool's server, and of all of Postgres, at the end, when the other servers have
-ended."""
+One caller, all criteria given (technologies, weights, complexity, three exclusions); advisors of all kinds, made by
+`matching-server seed`, each free and with 100 slots. Every size has a database and a server process of its own on one
+Postgres, and they take turns. Memory is the proportional set size of the largest pool's server, and of all of
+Postgres, at the end, when the other servers have ended."""
 
 ROWS = (
     Row(

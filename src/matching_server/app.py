@@ -33,6 +33,8 @@ from matching_server.rpc.pipeline import Pipeline
 from matching_server.rpc.server import build_server, listen, tls_credentials
 from matching_server.rpc.stream_context import StreamContext
 from matching_server.rpc.system_service import SystemService
+from matching_server.storage import redis_client
+from matching_server.storage.availability_cache import AvailabilityCache
 from matching_server.storage.database import Database
 from matching_server.streams import fanout
 from matching_server.streams.hub import Hub
@@ -82,15 +84,16 @@ class Application:
         )
         self._picture = Picture(self._picture_database)
         self._picture_loop = Loop("picture", self._look_at_pool, _PICTURE_SECONDS)
+        self._availability_cache = AvailabilityCache(redis_url)
         policy = settings.policy()
         runner = Runner(self._database, policy, self._picture, self._after_commit)
         background_runner = Runner(self._background_database, policy, self._picture, self._after_commit)
 
         self._source = EventSource(self._background_database)
         source = uuid4().hex
-        self._publisher = fanout.Publisher(fanout.connect(redis_url), source)
+        self._publisher = fanout.Publisher(redis_client.connect(redis_url), source)
         self._subscriber = fanout.Subscriber(
-            fanout.connect(redis_url),
+            redis_client.connect(redis_url),
             deliver=self._deliver,
             look_at=self._look_at,
             hear_of_pool=self._hear_of_pool,
@@ -127,7 +130,7 @@ class Application:
         return {
             "MatchService": MatchService(runner),
             "DecisionService": DecisionService(runner),
-            "AvailabilityService": AvailabilityService(runner),
+            "AvailabilityService": AvailabilityService(runner, self._availability_cache),
             "AdminService": AdminService(runner),
             "EventService": EventService(runner, self._open_watch),
             "ChatService": ChatService(),
@@ -145,6 +148,7 @@ class Application:
         port = listen(self._server, self._settings.listen, self._credentials())
         self._picture.look()
         self._picture_loop.start()
+        self._availability_cache.start()
         self._publisher.start()
         self._subscriber.start()
         self._hub.start()
@@ -176,6 +180,7 @@ class Application:
         self._picture_loop.stop()
         self._picture_loop.join(_PICTURE_SECONDS)
         self._picture_database.close()
+        self._availability_cache.stop()
         self._database.close()
         self._background_database.close()
         _log.info("stopped")
@@ -191,7 +196,8 @@ class Application:
         )
 
     def _after_commit(self, effects: Effects) -> None:
-        """Shows what was committed and wakes who has to act on it."""
+        """Forgets what is no longer so, shows what was committed, and wakes who has to act on it."""
+        self._availability_cache.forget(effects.availability_changed)
         if effects.events:
             self._hub.deliver(effects.events)
         self._publisher.publish(effects)
@@ -233,6 +239,7 @@ class Application:
         """Serving means: the database answers, and every thread that should run does."""
         alive = self._hub.alive and self._publisher.alive and self._subscriber.alive
         alive = alive and self._picture_loop.alive
+        alive = alive and self._availability_cache.alive
         alive = alive and (self._background is None or self._background.alive)
         try:
             self._background_database.ping()

@@ -97,10 +97,11 @@ def seed(
     """
     if file is None and advisors is None:
         raise CannotRun("seed: name a FILE, or say with --advisors how many to make")
-    url = _required(config.load().database_url, "MATCHING_DATABASE_URL")
+    settings = config.load()
+    url, redis_url = _required(settings.database_url, "MATCHING_DATABASE_URL"), settings.redis_url
     _require_current_schema(url)
     if file is not None:
-        _seed(url, file)
+        _seed(url, redis_url.get_secret_value() if redis_url else None, file)
     if advisors is not None:
         _add_advisors(url, advisors, number)
 
@@ -113,7 +114,7 @@ def _serve(settings: Settings, connection_file: Path | None, *, workers: bool, s
 
     logs.configure(settings.log_format, settings.log_level)
     database_url = _required(settings.database_url, "MATCHING_DATABASE_URL")
-    _required(settings.redis_url, "MATCHING_REDIS_URL")
+    redis_url = _required(settings.redis_url, "MATCHING_REDIS_URL")
     if settings.hmac_keys_file is None:
         raise CannotRun("MATCHING_HMAC_KEYS_FILE is not set")
     first, *others = read_keys(settings.hmac_keys_file)
@@ -121,7 +122,7 @@ def _serve(settings: Settings, connection_file: Path | None, *, workers: bool, s
     _require_current_schema(database_url)
     stop = _hold_back_stop_signals()
     if sample is not None:
-        _seed(database_url, sample, unless_filled=True)
+        _seed(database_url, redis_url, sample, unless_filled=True)
     try:
         application = Application(settings, keys, workers=workers)
         address = application.start()
@@ -262,7 +263,7 @@ def _migrate(url: str) -> None:
         migrations.migrate(url)
 
 
-def _seed(url: str, file: Path, *, unless_filled: bool = False) -> None:
+def _seed(url: str, redis_url: str | None, file: Path, *, unless_filled: bool = False) -> None:
     from rich.progress import track
 
     from matching_server.seeding import SeedError, is_empty, load_directory, read_directory
@@ -274,7 +275,7 @@ def _seed(url: str, file: Path, *, unless_filled: bool = False) -> None:
     with _seeding_database(url) as database:
         if unless_filled and not is_empty(database):
             return
-        steps = load_directory(database, directory)
+        steps = load_directory(database, directory, redis_url)
         for _ in track(steps, "Loading the directory", total=directory.size, console=_console()):
             pass
 

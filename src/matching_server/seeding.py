@@ -8,7 +8,8 @@ as a call.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,6 @@ from google.protobuf.message import Message
 
 from advisor_matching.v1 import availability_service_pb2, directory_service_pb2
 from matching_server.domain.calls import Call
-from matching_server.domain.effects import Effects
 from matching_server.domain.errors import InvalidArgument
 from matching_server.domain.model import Advisor, Caller, Project, Role
 from matching_server.operations import availability, directory
@@ -30,6 +30,7 @@ from matching_server.operations.policy import Policy
 from matching_server.operations.runner import Runner
 from matching_server.rpc.fields import read
 from matching_server.rpc.inputs import UpdateAvailabilityInput, UpsertAdvisorInput, UpsertProjectInput
+from matching_server.storage.availability_cache import AvailabilityCache
 from matching_server.storage.bulk import add_advisors
 from matching_server.storage.database import Database
 from matching_server.synthetic import synthetic_advisor
@@ -37,6 +38,8 @@ from matching_server.synthetic import synthetic_advisor
 _CALL = Call(Caller(UUID(int=0), "", frozenset({Role.SERVICE})), correlation_id="seed")
 _BATCH = 2_000
 """Synthetic advisors in one transaction."""
+Forget = Callable[[Collection[UUID]], None]
+"""Tells servers that run that what they know of these advisors is old."""
 
 
 class SeedError(Exception):
@@ -84,19 +87,24 @@ def read_directory(file: Path) -> Directory:
 
 def is_empty(database: Database) -> bool:
     """Whether the database has no advisor yet."""
-    return not directory.list_advisors(_runner(database), _CALL, ListAdvisors(page=Page(1))).items
+    runner = _runner(database, _nobody_to_tell)
+    return not directory.list_advisors(runner, _CALL, ListAdvisors(page=Page(1))).items
 
 
-def load_directory(database: Database, content: Directory) -> Iterator[None]:
-    """Stores one entry a step; entries that are there already are brought to what the file says."""
-    runner = _runner(database)
-    for project in content.projects:
-        directory.upsert_project(runner, _CALL, project)
-        yield
-    for advisor, wanted in content.advisors:
-        directory.upsert_advisor(runner, _CALL, advisor)
-        availability.update_availability(runner, _CALL, wanted)
-        yield
+def load_directory(database: Database, content: Directory, redis_url: str | None = None) -> Iterator[None]:
+    """Stores one entry a step; entries that are there already are brought to what the file says.
+
+    Servers that run with the Redis of ``redis_url`` see at once what has changed, others within 2 s.
+    """
+    with _cache(redis_url) as forget:
+        runner = _runner(database, forget)
+        for project in content.projects:
+            directory.upsert_project(runner, _CALL, project)
+            yield
+        for advisor, wanted in content.advisors:
+            directory.upsert_advisor(runner, _CALL, advisor)
+            availability.update_availability(runner, _CALL, wanted)
+            yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +124,24 @@ def add_synthetic_advisors(database: Database, count: int, seed: int) -> Iterato
         yield AddedBatch(len(batch), added)
 
 
-def _runner(database: Database) -> Runner:
-    return Runner(database, Policy(), Picture(database), _nobody_to_tell)
+def _runner(database: Database, forget: Forget) -> Runner:
+    return Runner(database, Policy(), Picture(database), lambda effects: forget(effects.availability_changed))
 
 
-def _nobody_to_tell(effects: Effects) -> None:
+@contextmanager
+def _cache(redis_url: str | None) -> Iterator[Forget]:
+    if redis_url is None:
+        yield _nobody_to_tell
+        return
+    cache = AvailabilityCache(redis_url)
+    cache.start()
+    try:
+        yield cache.forget
+    finally:
+        cache.stop()
+
+
+def _nobody_to_tell(advisor_ids: Collection[UUID]) -> None:
     """Running servers find by themselves what has changed."""
 
 

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from matching_server.domain.effects import Effects, Load
-from matching_server.streams import fanout
+from matching_server.storage import redis_client
 from matching_server.streams.fanout import Publisher, Subscriber
 from matching_server.streams.pool_hints import PoolHint
 from tests.support.wait import eventually
@@ -29,9 +29,9 @@ class Server:
 
     def __init__(self, url: str, name: str, stack: ExitStack) -> None:
         self.heard: queue.Queue[PoolHint] = queue.Queue()
-        self.publisher = Publisher(fanout.connect(url), name)
+        self.publisher = Publisher(redis_client.connect(url), name)
         subscriber = Subscriber(
-            fanout.connect(url),
+            redis_client.connect(url),
             deliver=lambda events: None,
             look_at=lambda project_id: None,
             hear_of_pool=self.heard.put,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from uuid import UUID
-
-from sqlalchemy import Connection
 
 from matching_server.domain.calls import Call
 from matching_server.domain.errors import AdvisorNotFound
@@ -23,6 +22,7 @@ from matching_server.operations.commands import UpdateAvailability
 from matching_server.operations.policy import Policy
 from matching_server.operations.runner import Runner
 from matching_server.storage import availability, matches
+from matching_server.storage.availability_cache import AvailabilityCache
 from matching_server.storage.database import Transaction
 from matching_server.storage.event_log import lock_project
 
@@ -54,14 +54,26 @@ def get_availability(runner: Runner, call: Call, advisor_id: UUID) -> Availabili
         AdvisorNotFound: no such advisor for the caller.
     """
     _check_self(call.caller, advisor_id)
+    found = availability.get(runner.database.ask, advisor_id)
+    if found is None:
+        raise AdvisorNotFound(advisor_id)
+    return found
 
-    def read(conn: Connection, call: Call) -> Availability:
-        found = availability.get(conn, advisor_id)
-        if found is None:
-            raise AdvisorNotFound(advisor_id)
-        return found
 
-    return runner.read(read, call)
+def get_answer(
+    runner: Runner,
+    cache: AvailabilityCache,
+    call: Call,
+    advisor_id: UUID,
+    encode: Callable[[Availability], bytes],
+) -> bytes:
+    """The same as an answer's bytes, which may be kept: they are never older than a write that was acknowledged.
+
+    Raises:
+        AdvisorNotFound: no such advisor for the caller.
+    """
+    _check_self(call.caller, advisor_id)
+    return cache.read(advisor_id, lambda: encode(get_availability(runner, call, advisor_id)))
 
 
 def get_pool_status(runner: Runner, call: Call) -> PoolStatus:

@@ -24,7 +24,7 @@ from matching_server.operations.policy import Policy
 from matching_server.operations.runner import Runner
 from matching_server.storage import availability, eligibility, event_log, matches, pool
 from matching_server.storage.availability import Claim
-from matching_server.storage.database import Transaction
+from matching_server.storage.database import Transaction, asking
 from matching_server.storage.event_log import ProjectLog, lock_project
 from matching_server.storage.matches import ClaimRecord
 
@@ -45,7 +45,7 @@ def list_claimable_matches(runner: Runner, call: Call, page: Page) -> PageOf[Mat
 
     def read(conn: Connection, call: Call) -> list[Match]:
         advisor_id = call.caller.user_id
-        own = availability.get(conn, advisor_id)
+        own = availability.get(asking(conn), advisor_id)
         if own is None:
             raise AdvisorNotFound(advisor_id)
         if not own.advisor_active:
@@ -74,7 +74,7 @@ def claim_match(runner: Runner, call: Call, match_id: UUID) -> Match:
 
 def _claim(tx: Transaction, call: Call, match_id: UUID, policy: Policy) -> Match | MatchExpired:
     advisor_id = call.caller.user_id
-    if availability.get(tx.conn, advisor_id) is None:
+    if availability.get(asking(tx.conn), advisor_id) is None:
         raise AdvisorNotFound(advisor_id)
     project_id = matches.project_of(tx.conn, match_id)
     if project_id is None:

@@ -58,6 +58,8 @@ def offer_at_once(
         finally:
             proposal.end(load)
         if not isinstance(taken, NotAsRanked):
+            # Or it went through all the same, and the transaction that follows finds it done.
+            runner.committed(Effects(availability_changed={offer.ranked.advisor_id}))
             return None
         runner.picture.read_again([offer.ranked.advisor_id])
     return None

@@ -95,7 +95,6 @@ def _offered(
     if previous is None or actor is None:
         # Who took a waiting match themselves knows of it.
         _notify_advisor(tx, match, NotificationType.MATCH_OFFERED)
-    tx.effects.availability_changed.add(match.matched_advisor_id)
     if not auto_accept:
         return match
     accepted = RecordedDecision(Decision.APPROVED, None, log.now)

@@ -140,7 +140,7 @@ def _claims(text: str, key: Key, now: float) -> tuple[Caller, float]:
     if not text.isascii():
         _malformed("the claims are not ASCII; escape other characters")
     try:
-        claims = json.loads(text, parse_constant=_no_constant)
+        claims = _JSON.decode(text)
     except (ValueError, RecursionError):
         _malformed("the claims are not JSON")
     if not isinstance(claims, dict):
@@ -179,6 +179,9 @@ def _expiry(value: object, now: float) -> float:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _signature_invalid() -> NoReturn:

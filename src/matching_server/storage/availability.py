@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from matching_server.domain.effects import Load
 from matching_server.domain.model import Availability, AvailabilityStatus, PoolStatus
-from matching_server.storage.database import LOCK_TIMEOUT, Transaction, lock_not_available
+from matching_server.storage.database import LOCK_TIMEOUT, Ask, Transaction, lock_not_available
 from matching_server.storage.json_values import preferences_from_json, preferences_to_json
 from matching_server.storage.tables import advisor_availability
 
@@ -86,6 +86,21 @@ _FREE = text(
     LIMIT 50
     """
 )
+
+_COLUMNS = (
+    _availability.advisor_id,
+    _availability.advisor_active,
+    _availability.status,
+    _availability.current_projects,
+    _availability.max_concurrent_projects,
+    _availability.availability_preferences,
+    _availability.last_active,
+    _availability.updated_at,
+)
+_GET = f"""
+SELECT {", ".join(column.name for column in _COLUMNS)} FROM advisor_availability
+WHERE advisor_id = %(advisor_id)s
+"""
 
 
 class RowHeld(Exception):
@@ -173,6 +188,7 @@ def _claim(tx: Transaction, row: Row[Any] | None) -> Claim | None:
         return None
     written = load_of(row)
     tx.effects.loads.append(written)
+    tx.effects.availability_changed.add(row.advisor_id)
     return Claim(row.advisor_id, row.load, row.slots, written)
 
 
@@ -205,11 +221,12 @@ def give_back(tx: Transaction, advisor_id: UUID) -> None:
     tx.effects.availability_changed.add(advisor_id)
 
 
-def get(conn: Connection, advisor_id: UUID) -> Availability | None:
-    """An advisor's availability, without a lock."""
-    row = conn.execute(
-        select(advisor_availability).where(_availability.advisor_id == advisor_id)
-    ).one_or_none()
+def get(ask: Ask, advisor_id: UUID) -> Availability | None:
+    """An advisor's availability, without a lock.
+
+    ``ask`` is ``Database.ask``, or in a transaction ``asking`` its connection.
+    """
+    row = ask(_GET, {"advisor_id": advisor_id})
     return _read(row) if row else None
 
 
@@ -227,7 +244,7 @@ def change(tx: Transaction, wanted: Availability, *, by_themselves: bool) -> Ava
         update(advisor_availability)
         .where(_availability.advisor_id == wanted.advisor_id)
         .values(values)
-        .returning(advisor_availability)
+        .returning(*_COLUMNS)
     ).one()
     tx.effects.availability_changed.add(wanted.advisor_id)
     tx.effects.profiles_changed.add(wanted.advisor_id)
@@ -239,9 +256,7 @@ def change(tx: Transaction, wanted: Availability, *, by_themselves: bool) -> Ava
 def lock(tx: Transaction, advisor_id: UUID) -> Availability | None:
     """An advisor's availability, its row locked."""
     row = tx.conn.execute(
-        select(advisor_availability)
-        .where(_availability.advisor_id == advisor_id)
-        .with_for_update(key_share=True)
+        select(*_COLUMNS).where(_availability.advisor_id == advisor_id).with_for_update(key_share=True)
     ).one_or_none()
     return _read(row) if row else None
 
@@ -249,7 +264,7 @@ def lock(tx: Transaction, advisor_id: UUID) -> Availability | None:
 def lock_in_order(tx: Transaction, advisor_ids: Collection[UUID]) -> dict[UUID, Availability]:
     """Several advisors' availability by id, their rows locked in the order of ids; who is gone is left out."""
     rows = tx.conn.execute(
-        select(advisor_availability)
+        select(*_COLUMNS)
         .where(_availability.advisor_id.in_(advisor_ids))
         .order_by(_availability.advisor_id)
         .with_for_update(key_share=True)
@@ -276,14 +291,15 @@ def pool_status(conn: Connection) -> PoolStatus:
     return PoolStatus(**conn.execute(_POOL_STATUS).mappings().one())
 
 
-def _read(row: Row[Any]) -> Availability:
+def _read(row: Sequence[Any]) -> Availability:
+    advisor_id, active, status, load, slots, preferences, last_active, updated_at = row
     return Availability(
-        advisor_id=row.advisor_id,
-        advisor_active=row.advisor_active,
-        status=AvailabilityStatus(row.status),
-        current_projects=row.current_projects,
-        max_concurrent_projects=row.max_concurrent_projects,
-        preferences=preferences_from_json(row.availability_preferences),
-        last_active=row.last_active,
-        updated_at=row.updated_at,
+        advisor_id=advisor_id,
+        advisor_active=active,
+        status=AvailabilityStatus(status),
+        current_projects=load,
+        max_concurrent_projects=slots,
+        preferences=preferences_from_json(preferences),
+        last_active=last_active,
+        updated_at=updated_at,
     )

@@ -169,9 +169,12 @@ class Database:
             TransactionConflict: rows stayed locked by others.
             StorageUnavailable: the database is away, read-only or full.
         """
+        # An attempt whose connection broke may have committed all the same: what it changed stays named.
+        changed: set[UUID] = set()
         for attempt in range(_ATTEMPTS):
+            effects = Effects(availability_changed=changed)
             try:
-                return self._attempt(work, actor, correlation_id)
+                return self._attempt(work, actor, correlation_id, effects)
             except exc.SQLAlchemyError as error:
                 last = attempt == _ATTEMPTS - 1
                 if _sqlstate(error) in _SERIALIZATION and not last:
@@ -184,19 +187,22 @@ class Database:
         raise AssertionError("unreachable")
 
     def _attempt(
-        self, work: Callable[[Transaction], T], actor: UUID | None, correlation_id: str | None
+        self,
+        work: Callable[[Transaction], T],
+        actor: UUID | None,
+        correlation_id: str | None,
+        effects: Effects,
     ) -> Committed[T]:
         on_end: list[Callable[[bool], None]] = []
         committed = False
         try:
             with self._engine.begin() as conn:
-                tx = Transaction(conn, actor, correlation_id, on_end=on_end)
-                value = work(tx)
+                value = work(Transaction(conn, actor, correlation_id, effects, on_end))
             committed = True
         finally:
             for ended in on_end:
                 ended(committed)
-        return Committed(value, tx.effects)
+        return Committed(value, effects)
 
 
 def asking(conn: Connection) -> Ask:

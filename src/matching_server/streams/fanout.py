@@ -36,16 +36,6 @@ def channel(project_id: UUID) -> str:
     return f"chat:{project_id}"
 
 
-def connect(url: str) -> redis.Redis:
-    """A client whose every step is bounded in time."""
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=_TIMEOUT_SECONDS,
-        socket_connect_timeout=_TIMEOUT_SECONDS,
-        health_check_interval=15,
-    )
-
-
 class Publisher:
     """Publishes what was committed in the background, in order, a batch a round trip.
 

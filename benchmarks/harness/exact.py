@@ -1,10 +1,13 @@
 """Whether matches that were made at the same time went where an exact ranking would have sent them.
 
 There must be an order of all matches in which each went to the advisor whom the exact ranking, on the loads
-that the matches before it had left, puts first. An order is allowed if a match whose transaction had committed
-before another's began comes before it. So nobody is blamed for not knowing what had not been decided, and
-everybody for deciding on what was out of date: of two calls that both saw an advisor free, and both took them, one
-is wrong whenever the first had made another the better choice.
+that the matches before it had left, puts first. An order is allowed if a match whose call was answered before
+another's was made comes before it; calls that overlapped may have been in either order. (That is what
+linearizable means. Transactions would be the wrong measure: a server may well decide before its transaction begins.)
+
+So nobody is blamed for not knowing what had not been decided, and everybody for deciding on what was out of date:
+of two calls that both saw an advisor free, and both took them, one is wrong in any order, if the first had made
+another the better choice.
 
 The search is greedy: of the matches that may come next, the first by the moment of its claim that is right comes
 next, and if none is, the first by that moment, as a wrong one. It can miss a better order; so the share that it
@@ -21,15 +24,16 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A match as the database saw it being made. Times are the database's."""
+    """A match, as its caller and the database saw it being made."""
 
     project: UUID
     advisor: UUID
-    began: datetime
-    """When its transaction began."""
+    called: float
+    """When the call was made, in seconds by the caller's clock."""
+    answered: float
+    """When it had its answer, by the same clock."""
     claimed: datetime
-    """When the advisor's slot was taken."""
-    committed: datetime
+    """When the advisor's slot was taken, by the database's clock."""
     assigned: datetime
     """What was stored as the advisor's last assignment."""
 
@@ -45,9 +49,9 @@ def right_choices(claims: Sequence[Claim], best: Best, took: Took) -> int:
     left = sorted(claims, key=lambda claim: claim.claimed)
     right = 0
     while left:
-        # Whatever began after somebody's commit has to wait for them.
-        first_commit = min(claim.committed for claim in left)
-        may_be_next = [claim for claim in left if claim.began <= first_commit]
+        # Whoever called after somebody had their answer comes after them.
+        first_answer = min(claim.answered for claim in left)
+        may_be_next = [claim for claim in left if claim.called <= first_answer]
         exact = next((claim for claim in may_be_next if claim.advisor == best(claim.project)), None)
         right += exact is not None
         following = exact or may_be_next[0]

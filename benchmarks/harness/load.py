@@ -68,12 +68,14 @@ class HttpLoad:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What came of a load. Answers and latencies are in the order of the calls."""
+    """What came of a load. Starts, latencies and answers are in the order of the calls."""
 
     seconds: float
     """From the first call's beginning to the last one's end."""
+    starts: list[float]
+    """When each call was made, in seconds by one clock."""
     latencies: list[float]
-    """Seconds of each call."""
+    """Seconds that each call took, by the same clock."""
     answers: list[bytes]
     generator_seconds: float
     """CPU time that making the calls took."""
@@ -195,14 +197,15 @@ def _http_caller(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, loa
 async def _timed(callers: Sequence[Caller], count: int, budget: float) -> Window:
     """Lets the callers share the calls out among themselves, each with one under way at a time."""
     answers: list[bytes] = [b""] * count
+    starts: list[float] = [0.0] * count
     latencies: list[float] = [0.0] * count
     numbers = itertools.count()
 
     async def run(call: Caller) -> None:
         while (number := next(numbers)) < count and time.perf_counter() < deadline:
-            begun = time.perf_counter()
+            starts[number] = time.perf_counter()
             answers[number] = await call(number)
-            latencies[number] = time.perf_counter() - begun
+            latencies[number] = time.perf_counter() - starts[number]
 
     cpu = time.process_time()
     started = time.perf_counter()
@@ -216,7 +219,7 @@ async def _timed(callers: Sequence[Caller], count: int, budget: float) -> Window
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     # The numbers were given out in order, so what was not begun in time is the rest.
     made = sum(1 for latency in latencies if latency)
-    return Window(seconds, latencies[:made], answers[:made], cpu)
+    return Window(seconds, starts[:made], latencies[:made], answers[:made], cpu)
 
 
 def _told(error: BaseException) -> str:

@@ -43,13 +43,9 @@ class Server:
 
 
 class Stage:
-    """Postgres and Redis while the block runs, and whatever is started on them; nothing is left afterwards.
+    """Postgres and Redis while the block runs, and whatever is started on them; nothing is left afterwards."""
 
-    ``postgres_settings`` go over POSTGRES_SETTINGS.
-    """
-
-    def __init__(self, **postgres_settings: str) -> None:
-        self._postgres_settings = POSTGRES_SETTINGS | postgres_settings
+    def __init__(self) -> None:
         self._running = ExitStack()
         self._databases = 0
         self._programs: dict[int, Program] = {}
@@ -61,7 +57,7 @@ class Stage:
             )
             self.directory = Path(directory)
             self.services = starting.enter_context(
-                EmbeddedServices(self.directory, postgres_settings=self._postgres_settings)
+                EmbeddedServices(self.directory, postgres_settings=POSTGRES_SETTINGS)
             )
             self._running = starting.pop_all()
         return self

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from benchmarks.harness import calls, exact, seed
 from benchmarks.harness.effort import FULL, Effort
-from benchmarks.harness.load import GrpcLoad
+from benchmarks.harness.load import GrpcLoad, Window
 from benchmarks.harness.results import BenchmarkError, Comparison, Goal, Outcome, Row
 from benchmarks.harness.stage import Stage
 from matching_server.domain.model import (
@@ -42,7 +42,7 @@ def measure(effort: Effort) -> Outcome:
     comparisons = []
     notes = {}
     for advisors in POOLS:
-        with Stage(track_commit_timestamp="on") as stage:
+        with Stage() as stage:
             trial = Trial(stage, advisors)
             comparisons += trial.compare(effort)
             notes[f"{len(advisors)} advisors"] = f"{trial.judged} choices judged"
@@ -93,19 +93,25 @@ class Trial:
         # Any of the servers takes the signature: they share their key.
         made = calls.create_match(used[0], projects)
         addresses = tuple(server.address for server in used)
-        calls.assert_matched(self._load.run(GrpcLoad(addresses, calls.CREATE_MATCH, made, callers)).answers)
-        claims = self._claims()
-        if len(claims) != calls_:
-            raise BenchmarkError(f"{calls_} matches were made, and {len(claims)} claims seen")
+        window = self._load.run(GrpcLoad(addresses, calls.CREATE_MATCH, made, callers))
+        calls.assert_matched(window.answers)
+        claims = self._claims(projects, window)
         self.judged += calls_
         self._pool.projects = {seed.project_id(number): number for number in projects}
         return exact.right_choices(claims, self._pool.best, self._pool.took) / calls_
 
-    def _claims(self) -> list[exact.Claim]:
-        """What was claimed since the last time."""
-        rows = self._conn.execute(_CLAIMS).fetchall()
+    def _claims(self, projects: Sequence[int], window: Window) -> list[exact.Claim]:
+        """What was claimed for these projects, by the calls of the window."""
+        seen = {project: rest for project, *rest in self._conn.execute(_CLAIMS).fetchall()}
         self._conn.execute("TRUNCATE benchmark_claims")
-        return [exact.Claim(*row) for row in rows]
+        if seen.keys() != {seed.project_id(number) for number in projects}:
+            raise BenchmarkError(f"{len(projects)} matches were made, and {len(seen)} claims seen")
+        claims = []
+        for number, start, latency in zip(projects, window.starts, window.latencies, strict=True):
+            project = seed.project_id(number)
+            advisor, claimed, assigned = seen[project]
+            claims.append(exact.Claim(project, advisor, start, start + latency, claimed, assigned))
+        return claims
 
 
 class ExactPool:
@@ -166,15 +172,12 @@ def _request(kind: seed.Stack) -> RankingRequest:
 
 
 _OBSERVE = (
-    """
-    CREATE TABLE benchmark_claims (advisor_id uuid, load int, began timestamptz, claimed timestamptz,
-        transaction xid, assigned timestamptz)
-    """,
+    "CREATE TABLE benchmark_claims (advisor_id uuid, load int, claimed timestamptz, assigned timestamptz)",
     """
     CREATE FUNCTION benchmark_observe() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        INSERT INTO benchmark_claims VALUES (NEW.advisor_id, OLD.current_projects, transaction_timestamp(),
-            clock_timestamp(), pg_current_xact_id()::xid, NEW.last_assigned_at);
+        INSERT INTO benchmark_claims
+        VALUES (NEW.advisor_id, OLD.current_projects, clock_timestamp(), NEW.last_assigned_at);
         RETURN NULL;
     END
     $$
@@ -185,19 +188,18 @@ _OBSERVE = (
     """,
 )
 _CLAIMS = """
-    SELECT m.project_id, c.advisor_id, c.began, c.claimed, pg_xact_commit_timestamp(c.transaction), c.assigned
+    SELECT m.project_id, c.advisor_id, c.claimed, c.assigned
     FROM benchmark_claims c JOIN advisor_match_requests m
         ON m.matched_advisor_id = c.advisor_id AND m.load_at_claim = c.load
 """
 
 _METHOD = """\
 Pools of 40 (ranked by load) and of 60 (ranked by score: skills, zones and slots of all kinds), projects of 12 kinds.
-A trigger notes the moment of each claim, and its transaction's begin and commit. The matches are then put into an
-order, and judged in it by the naive exact ranking of the unit tests, each on the loads that those before it had left.
-A match whose transaction had committed before another's began comes before it; transactions that overlapped may be
-ordered either way. The order that is found is a good one, not always the best, so the true share is at the least what
-is shown. Two calls that both take the advisor who was best before either of them cannot both be right, unless that
-advisor still is the best after the first."""
+The matches are put into an order, and judged in it by the naive exact ranking of the unit tests, each on the loads that
+those before it had left. A match whose call was answered before another's was made comes before it; calls that
+overlapped may be ordered either way. The order that is found is a good one, not always the best, so the true share is
+at the least what is shown. Two calls that both take the advisor who was best before either of them cannot both be
+right, unless that advisor still is the best after the first."""
 
 ROWS = (
     Row(

@@ -80,7 +80,7 @@ def test_what_is_stored_is_who_was_made_up(database: Database) -> None:
         made = synthetic_advisor(7, number)
         profile = database.read(partial(directory.get_advisor, advisor_id=made.profile.id))
         assert profile == replace(made.profile, active=True)
-        stored = database.read(partial(availability.get, advisor_id=made.profile.id))
+        stored = availability.get(database.ask, made.profile.id)
         assert stored is not None
         assert (stored.max_concurrent_projects, stored.preferences) == (made.slots, made.preferences)
 

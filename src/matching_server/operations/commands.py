@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -38,10 +38,11 @@ class CreateMatch:
 
 @dataclass(frozen=True, slots=True)
 class CreatedMatch:
-    """The match, and whether it was there before the request."""
+    """The match, and whether it was there before the request; its answer where that has been made already."""
 
     match: Match
     already_open: bool
+    answer: bytes | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def offer_at_once(
     command: CreateMatch,
     context: ProjectContext,
     encode: Callable[[CreatedMatch], bytes],
-) -> CreatedMatch | bytes | None:
+) -> CreatedMatch | None:
     """Makes the offer, or changes nothing and returns ``None`` where the case is not the usual one."""
     unusual = context.unsettled or context.others_wait or context.assignment_id is not None
     if unusual or not access.may_act_for(call.caller, context.owner_id):
@@ -54,7 +54,7 @@ def offer_at_once(
             if isinstance(taken, Load):
                 load = taken
                 runner.committed(_effects(offer, load))
-                return offer.answer or CreatedMatch(offer.match, already_open=False)
+                return CreatedMatch(offer.match, already_open=False, answer=offer.answer)
         finally:
             proposal.end(load)
         if not isinstance(taken, NotAsRanked):

@@ -22,7 +22,9 @@ class MatchService:
         """Finds an advisor; a repeat of a remembered request gets the very bytes of the first answer."""
         command = read(CreateMatchInput, request).command()
         created = matching.create_match(self._runner, call, command, _encode)
-        return created if isinstance(created, bytes) else convert.created_match_message(created)
+        if isinstance(created, bytes):
+            return created
+        return created.answer or convert.created_match_message(created)
 
     def get_match(self, request: pb.GetMatchRequest, call: Call) -> pb.GetMatchResponse:
         """Returns a match."""

@@ -54,7 +54,7 @@ class DemoServer:
         """Starts the process and waits, two minutes at most, until it serves."""
         command = [str(Path(sys.executable).with_name("matching-server")), "serve", "--embedded"]
         command += ["--data-dir", str(self._data_dir), "--listen", "127.0.0.1:0"]
-        with self._log_file.open("wb") as log:
+        with self._log_file.open("wb") as log, _signals_held():
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -122,6 +122,23 @@ def scratch_directory() -> Iterator[Path]:
         while path.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
             shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Whoever tells the demo to end is heard after the block: not between a process's start and knowing of it."""
+    heard: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: heard.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in heard:
+            signal.raise_signal(number)
 
 
 def _without_settings(environment: os._Environ[str]) -> dict[str, str]:

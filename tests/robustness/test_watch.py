@@ -14,7 +14,7 @@ import grpc
 import pytest
 
 from advisor_matching.v1.event_service_pb2 import WatchProjectEventsRequest
-from advisor_matching.v1.types_pb2 import ProjectEvent
+from advisor_matching.v1.types_pb2 import AvailabilityStatus, ProjectEvent
 from matching_client import (
     Claims,
     EventIdInvalid,
@@ -121,7 +121,9 @@ def test_a_filter_leaves_the_events_of_those_names(world: World) -> None:
 
 def test_an_advisor_who_is_offered_a_match_sees_its_events_alone_until_they_decline(world: World) -> None:
     project = logged(world, 1)
-    world.execute("UPDATE advisor_availability SET status = 'offline'")
+    # Through the service, which knows at once: what SQL changes it sees when it looks.
+    other = str(world.value("SELECT advisor_id FROM advisor_availability"))
+    world.service().update_availability(other, status=AvailabilityStatus.AVAILABILITY_STATUS_OFFLINE)
     advisor = world.new_advisor()
     with pytest.raises(ProjectNotFound), watching(world.advisor(advisor), project) as early:
         next(early)
@@ -131,7 +133,7 @@ def test_an_advisor_who_is_offered_a_match_sees_its_events_alone_until_they_decl
         assert (next(watch).seq, watch.last_event_id != "") == (3, True)
         world.client(project).submit_client_decision(match.id, APPROVED)
         world.advisor(advisor).submit_advisor_decision(match.id, DECLINED)
-        world.execute("UPDATE advisor_availability SET status = 'available'")
+        world.service().update_availability(other, status=AvailabilityStatus.AVAILABILITY_STATUS_AVAILABLE)
         add_pair(world, project)
         types = [next(watch).type for _ in range(2)]
         assert types == ["advisor.client_approved", "advisor.match_declined"]

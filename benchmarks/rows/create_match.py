@@ -223,9 +223,9 @@ uvloop, httptools, no access log) and SQLAlchemy's asyncio with asyncpg, the sam
 request ids, log lines, event streams or explanations. One generator makes both sides' calls, from bytes that are
 ready; HTTP costs it less than gRPC, which leans towards the twin.
 
-Where it falls short, py-spy (`--gil`) shows why: the use case takes 58 % of the time under the interpreter's lock (the two
-statements 23 %, the record of the choice and its JSON 13 %, ranking 8 %), publishing to Redis 20 % (since made cheaper),
-gRPC 10 %. The twin does none of the second and half of the first: no record, no signature, no log line, no kept answer."""
+Where it falls short, py-spy (`--gil`) shows why: the use case takes 58 % of the time under the interpreter's lock (the
+two statements 23 %, the record of the choice and its JSON 13 %, ranking 8 %), publishing to Redis 20 % (since made
+cheaper), gRPC 10 %. The twin publishes nothing and keeps no record, signature, log line or answer."""
 
 _ALONE = f"""\
 One call at a time, against the same script with one client.

@@ -199,7 +199,11 @@ The matches are put into an order, and judged in it by the naive exact ranking o
 those before it had left. A match whose call was answered before another's was made comes before it; calls that
 overlapped may be ordered either way. The order that is found is a good one, not always the best, so the true share is
 at the least what is shown. Two calls that both take the advisor who was best before either of them cannot both be
-right, unless that advisor still is the best after the first."""
+right, unless that advisor still is the best after the first.
+
+One server counts an advisor as taken from the moment of the proposal. Several servers hear of each other's claims once
+those have committed, a moment later by Redis: in between, two can hold the same advisor for the least loaded, and the
+claim that comes second is ranked anew only if the load it finds is higher than the one it was ranked with."""
 
 ROWS = (
     Row(

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from advisor_matching.v1.types_pb2 import Availability, Match, MatchStatus
+from advisor_matching.v1.types_pb2 import Availability, Match
 from matching_server.embedded import EmbeddedServices
 from tests.support.at_once import together
 from tests.support.rounds import rounds
@@ -52,16 +52,8 @@ def withdraw(world: World, match: Match, server: int) -> None:
     world.service(server=server).update_availability(match.matched_advisor.id, decline_open_offers=True)
 
 
-def look_when_overdue(world: World, match: Match, server: int) -> None:
-    world.execute(
-        "UPDATE advisor_match_requests SET expires_at = clock_timestamp() - interval '1 s' WHERE id = :id",
-        id=match.id,
-    )
-    found = world.service(server=server).get_match(match.id)
-    assert found.status == MatchStatus.MATCH_STATUS_EXPIRED
-
-
-ENDS = (decline_as_client, decline_as_advisor, withdraw, look_when_overdue)
+ENDS = (decline_as_client, decline_as_advisor, withdraw)
+"""Not by expiry, which a sweep may commit that has acknowledged it to nobody yet."""
 
 
 def test_a_write_through_one_server_is_shown_by_the_other_at_once(world: World, tell: Tell) -> None:

@@ -70,7 +70,7 @@ def __getattr__(name: str) -> str:
     """The version, looked up when it is asked for."""
     if name == "__version__":
         # Here and not above: it costs more than the rest of the package.
-        from importlib.metadata import version  # noqa: PLC0415
+        from importlib.metadata import version  # noqa: PLC0415 - slow to import, and seldom asked for
 
         return version("advisor-matching")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -93,15 +93,11 @@ class Database:
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Runs reads, each statement on its own snapshot; repeated once where the connection was broken."""
-        for attempt in range(2):
-            try:
-                with self._autocommit.connect() as conn:
-                    return work(conn)
-            except exc.SQLAlchemyError as error:
-                if attempt == 0 and _connection_broke(error):
-                    continue
-                raise _translated(error) from error
-        raise AssertionError("unreachable")
+        return _read(self._autocommit, work)
+
+    def read_only(self, work: Callable[[Connection], T]) -> T:
+        """The same on one snapshot, in a transaction in which Postgres refuses every write."""
+        return _read(self._one_moment, work)
 
     def ask(self, query: str, params: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The first row of a hot query, straight from the driver; repeated once where the connection was broken.
@@ -126,7 +122,8 @@ class Database:
         """
         try:
             return self._statement(query, params)
-        except (exc.TimeoutError, psycopg.Error):
+        except (exc.TimeoutError, psycopg.OperationalError, psycopg.IntegrityError):
+            # Anything else is a defect, and no reason to go the long way in silence.
             return None
 
     def _statement(self, query: str, params: Mapping[str, Any]) -> tuple[Any, ...] | None:
@@ -139,19 +136,13 @@ class Database:
                 return driver.execute(query, params, prepare=True).fetchone()
             finally:
                 if driver.closed:
+                    # The others of the pool broke with it: nobody should find that out one by one.
                     pooled.invalidate()
+                    self._engine.dispose()
                 else:
                     driver.autocommit = False
         finally:
             pooled.close()
-
-    def read_only(self, work: Callable[[Connection], T]) -> T:
-        """Runs reads that see one moment, in a transaction in which Postgres refuses every write."""
-        try:
-            with self._one_moment.connect() as conn, conn.begin():
-                return work(conn)
-        except exc.SQLAlchemyError as error:
-            raise _translated(error) from error
 
     def transact(
         self,
@@ -203,6 +194,18 @@ class Database:
             for ended in on_end:
                 ended(committed)
         return Committed(value, effects)
+
+
+def _read(engine: Engine, work: Callable[[Connection], T]) -> T:
+    for attempt in range(2):
+        try:
+            with engine.begin() as conn:
+                return work(conn)
+        except exc.SQLAlchemyError as error:
+            if attempt == 0 and _connection_broke(error):
+                continue
+            raise _translated(error) from error
+    raise AssertionError("unreachable")
 
 
 def asking(conn: Connection) -> Ask:

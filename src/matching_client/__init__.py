@@ -69,7 +69,6 @@ __version__: str
 def __getattr__(name: str) -> str:
     """The version, looked up when it is asked for."""
     if name == "__version__":
-        # Here and not above: it costs more than the rest of the package.
         from importlib.metadata import version  # noqa: PLC0415 - slow to import, and seldom asked for
 
         return version("advisor-matching")

@@ -352,7 +352,7 @@ def test_answers_are_right_and_in_time_whatever_befalls_redis(
         try:
             for _ in range(rounds(2)):
                 count = len(took)
-                eventually(lambda: len(took) > count + 20)  # noqa: B023
+                eventually(lambda: len(took) > count + 20)  # noqa: B023 - over before the next round
                 strike(own_redis, fault)
         finally:
             ended.set()

@@ -154,6 +154,7 @@ def test_postgres_killed_under_load_is_told_as_unavailable_and_loses_nothing(
             wait_for_progress(load)
             refused = len(load.refusals)
             own_services.postgres.kill()
+            # Over before the next round changes the number.
             eventually(lambda: len(load.refusals) > refused, timeout=15, what="calls are refused")  # noqa: B023
             own_services.postgres.restart()
             restarted = time.monotonic()

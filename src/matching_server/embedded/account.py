@@ -38,8 +38,7 @@ def make_home(path: Path) -> None:
 
 def open_owned(path: Path, mode: Literal["wb", "ab"]) -> BufferedWriter:
     """Opens a file for writing that belongs to the owner of its directory, and that nobody else can read."""
-    # Open on purpose: it is the caller's to close.
-    file = open(path, mode, opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115
+    file = open(path, mode, opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115 - the caller's to close
     if _is_root():
         owner = path.parent.stat()
         os.fchown(file.fileno(), owner.st_uid, owner.st_gid)

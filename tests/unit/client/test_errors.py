@@ -132,6 +132,7 @@ def test_a_bare_rpc_error_and_unreadable_details_map_to_something() -> None:
         def code(self) -> grpc.StatusCode:
             return CODE.UNAVAILABLE
 
+        # The stubs give an RpcError no metadata of this type; grpcio does.
         def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:  # type: ignore[override]
             return (("grpc-status-details-bin", b"\xff\xff no status"),)
 

@@ -92,6 +92,7 @@ ZONES = (
 
 words = st.lists(st.sampled_from(WORDS), max_size=4).map(tuple)
 zones = st.sampled_from(ZONES)
+# Bounds for hypothesis are naive; it adds the zone.
 moments = st.datetimes(datetime(2005, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 preferences = st.builds(
     AvailabilityPreferences,

@@ -18,6 +18,7 @@ from matching_server.domain.events import (
 )
 from matching_server.domain.model import ActorType, MatchStatus
 
+# Bounds for hypothesis are naive; it adds the zone.
 moments = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=40)
 seqs = st.integers(1, 2**63 - 1)

@@ -129,7 +129,7 @@ def _claim_proposed(
             tx.on_end.append(_settle(proposal, claim))
         if claim is not None:
             return _choice(proposal.ranking, first, claim)
-        picture.read_again([first.advisor.id])
+        proposal.refused()
     return None
 
 

@@ -25,8 +25,9 @@ from matching_server.storage import offers
 from matching_server.storage.offers import NotAsRanked, Offer
 from matching_server.storage.project_context import ProjectContext
 
-_PROPOSALS = 3
-"""How many first choices are tried that turn out not to be as they were ranked."""
+_PROPOSALS = 10
+"""How many first choices are tried that turn out not to be as they were ranked: with as many servers and calls
+under way each loses to some of the others, and the transaction that comes after would lose more often still."""
 
 
 def offer_at_once(
@@ -61,7 +62,7 @@ def offer_at_once(
             # Or it went through all the same, and the transaction that follows finds it done.
             runner.committed(Effects(availability_changed={offer.ranked.advisor_id}))
             return None
-        runner.picture.read_again([offer.ranked.advisor_id])
+        proposal.refused()
     return None
 
 

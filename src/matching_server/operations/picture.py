@@ -67,6 +67,11 @@ class Proposal:
             self._picture.end_proposal(self._reserved, load)
             self._reserved = None
 
+    def refused(self) -> None:
+        """The first choice was no longer as ranked: others are at work, who may have taken the next ones, too."""
+        self.end()
+        self._picture.read_again([candidate.advisor.id for candidate in self.ranking.candidates])
+
 
 class Picture:
     """The pool in memory, kept current from the database.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import UnionType
@@ -33,8 +32,11 @@ _PAYLOADS: dict[EventType, type[EventPayload]] = {
 
 def payload_to_json(payload: EventPayload) -> dict[str, Any]:
     """The payload's fields by name; what is ``None`` is left out."""
-    values = ((f.name, getattr(payload, f.name)) for f in fields(payload))
-    return {name: _plain(value) for name, value in values if value is not None}
+    return {
+        name: plain(value)
+        for name, plain in _WRITERS[type(payload)]
+        if (value := getattr(payload, name)) is not None
+    }
 
 
 def payload_from_json(type_: EventType, values: Mapping[str, Any]) -> EventPayload:
@@ -45,30 +47,26 @@ def payload_from_json(type_: EventType, values: Mapping[str, Any]) -> EventPaylo
     return payload_type(**read)
 
 
-def event_to_bytes(event: ProjectEvent) -> bytes:
-    """The event as compact JSON, for the channel between servers."""
-    return json.dumps(
-        {
-            "project_id": str(event.project_id),
-            "seq": event.seq,
-            "type": event.type.value,
-            "payload": payload_to_json(event.payload),
-            "user_id": str(event.user_id) if event.user_id else None,
-            "correlation_id": event.correlation_id,
-            "created_at": event.created_at.isoformat(),
-        },
-        separators=(",", ":"),
-    ).encode()
+def event_to_json(event: ProjectEvent) -> dict[str, Any]:
+    """The whole event, for the channel between servers."""
+    return {
+        "project_id": str(event.project_id),
+        "seq": event.seq,
+        "type": event.type.value,
+        "payload": payload_to_json(event.payload),
+        "user_id": str(event.user_id) if event.user_id else None,
+        "correlation_id": event.correlation_id,
+        "created_at": event.created_at.isoformat(),
+    }
 
 
-def event_from_bytes(data: bytes) -> ProjectEvent:
-    """The event that ``event_to_bytes`` wrote.
+def event_from_json(values: Any) -> ProjectEvent:
+    """The event that ``event_to_json`` wrote.
 
     Raises:
-        ValueError: the bytes are something else.
+        ValueError: the values are something else.
     """
     try:
-        values = json.loads(data)
         type_ = EventType(values["type"])
         return ProjectEvent(
             project_id=UUID(values["project_id"]),
@@ -83,16 +81,23 @@ def event_from_bytes(data: bytes) -> ProjectEvent:
         raise ValueError(f"not an event: {error!r}") from error
 
 
-def _plain(value: object) -> object:
-    match value:
-        case UUID():
-            return str(value)
-        case datetime():
-            return value.isoformat()
-        case StrEnum():
-            return value.value
-        case _:
-            return value
+def _writer(hint: type) -> Callable[[Any], object]:
+    """How a field of this type is written."""
+    if issubclass(hint, UUID):
+        return str
+    if issubclass(hint, datetime):
+        return datetime.isoformat
+    if issubclass(hint, StrEnum):
+        return _value
+    return _itself
+
+
+def _value(member: StrEnum) -> str:
+    return member.value
+
+
+def _itself(value: object) -> object:
+    return value
 
 
 def _typed(hint: type, value: Any) -> Any:
@@ -117,3 +122,7 @@ def _plain_hints(payload_type: type) -> dict[str, type]:
 
 
 _HINTS = {payload_type: _plain_hints(payload_type) for payload_type in (MatchPayload, *_PAYLOADS.values())}
+_WRITERS = {
+    payload_type: tuple((name, _writer(hint)) for name, hint in hints.items())
+    for payload_type, hints in _HINTS.items()
+}

@@ -26,11 +26,11 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from functools import partial
 from uuid import UUID
 
 import redis
 import structlog
+from redis.connection import ConnectionInterface
 
 from matching_server.storage import redis_client
 
@@ -64,7 +64,7 @@ class _Batch:
 class _Own(threading.local):
     """A connection for each thread that asks: to take one out of a pool costs more than the question."""
 
-    client: redis.Redis | None = None
+    connection: ConnectionInterface | None = None
 
 
 class AvailabilityCache:
@@ -75,11 +75,8 @@ class AvailabilityCache:
     """
 
     def __init__(self, redis_url: str) -> None:
-        connect = partial(redis_client.connect_impatiently, redis_url, timeout=_PATIENCE_SECONDS)
-        # Everything but a lease may be done twice.
-        self._pool, self._lease_pool = connect(tries=2), connect(tries=1)
+        self._redis = redis_client.connect_impatiently(redis_url, timeout=_PATIENCE_SECONDS)
         self._own = _Own()
-        self._fill = self._pool.register_script(_FILL)
         self._lock = threading.Lock()
         self._batch = _Batch()
         """Of those who wait for their turn."""
@@ -99,8 +96,7 @@ class AvailabilityCache:
         """Ends the thread, and closes the connections."""
         self._stopping.set()
         self._thread.join(timeout=_PATIENCE_SECONDS * 4)
-        self._pool.close()
-        self._lease_pool.close()
+        self._redis.close()
 
     @property
     def alive(self) -> bool:
@@ -113,7 +109,7 @@ class AvailabilityCache:
             return load()
         key, lease = _key(advisor_id), None
         try:
-            kept = self._client().get(key)
+            kept = self._ask("GET", key)
             if kept is None:
                 lease = self._take_lease(key)
             elif isinstance(kept, bytes) and kept.startswith(_ANSWER):
@@ -123,7 +119,7 @@ class AvailabilityCache:
         answer = load()
         if lease is not None:
             try:
-                self._fill(keys=[key], args=[lease, _ANSWER + answer, _ANSWER_MS], client=self._client())
+                self._ask("EVAL", _FILL, 1, key, lease, _ANSWER + answer, _ANSWER_MS)
             except redis.RedisError as error:
                 self._close(_RETRY_SECONDS, error)
         return answer
@@ -131,7 +127,7 @@ class AvailabilityCache:
     def _take_lease(self, key: str) -> bytes | None:
         """The right to fill the key, ``None`` where another reader has it."""
         lease = _LEASE + secrets.token_bytes(16)
-        return lease if self._lease_pool.set(key, lease, nx=True, px=_LEASE_MS) else None
+        return lease if self._ask_once("SET", key, lease, "NX", "PX", _LEASE_MS) else None
 
     def forget(self, advisor_ids: Collection[UUID]) -> None:
         """Drops what is kept of these advisors; to be called when changes of theirs have been committed.
@@ -161,7 +157,7 @@ class AvailabilityCache:
         """Deletes for all who have come until now. It is the caller's turn."""
         with self._lock:
             self._batch = _Batch()
-        self._client().delete(*map(_key, batch.advisor_ids))
+        self._ask("DEL", *map(_key, batch.advisor_ids))
         batch.forgotten = True
 
     def _lost(self, error: Exception) -> None:
@@ -180,15 +176,23 @@ class AvailabilityCache:
         while not self._stopping.wait(_RETRY_SECONDS):
             if self._away:
                 with suppress(redis.RedisError):
-                    self._client().ping()
+                    self._ask("PING")
                     self._away = False
                     _log.info("availability_cache_reachable")
 
-    def _client(self) -> redis.Redis:
-        client = self._own.client
-        if client is None:
-            client = self._own.client = self._pool.client()
-        return client
+    def _ask(self, *command: str | bytes | int) -> object:
+        """For everything but a lease: a connection that turns out to be dead is no reason to give up."""
+        try:
+            return self._ask_once(*command)
+        except redis.ConnectionError:
+            return self._ask_once(*command)
+
+    def _ask_once(self, *command: str | bytes | int) -> object:
+        connection = self._own.connection
+        if connection is None:
+            connection = self._own.connection = self._redis.connection_pool.get_connection()
+        (answer,) = redis_client.exchange(connection, [command])
+        return answer
 
 
 def _key(advisor_id: UUID) -> str:

@@ -9,8 +9,9 @@ the text: the advisor's row is locked after the head, and all that is written is
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
+
+import orjson
 
 from matching_server.domain.calls import Call
 from matching_server.domain.effects import Load
@@ -163,4 +164,4 @@ def _params(offer: Offer) -> dict[str, object]:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
+    return orjson.dumps(value).decode()

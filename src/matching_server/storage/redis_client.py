@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import ConnectionInterface
 from redis.retry import Retry
 
 _MAX_CONNECTIONS = 1024
@@ -15,19 +19,28 @@ def connect(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=2.0, health_check_interval=15)
 
 
-def connect_impatiently(url: str, *, timeout: float, tries: int) -> redis.Redis:
-    """A client for calls that wait for it.
-
-    Args:
-        url: where Redis is.
-        timeout: seconds for a command, which is not tried again after it.
-        tries: how often a command is sent where a connection turns out to be dead, at most; with 1, a command
-            that has been answered was done once, and nothing of it is still to come.
-    """
+def connect_impatiently(url: str, *, timeout: float) -> redis.Redis:
+    """A client for calls that wait for it: a command has so many seconds, and is sent once."""
     return redis.Redis.from_url(
         url,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
-        retry=Retry(NoBackoff(), tries - 1, supported_errors=(redis.ConnectionError,)),
+        retry=Retry(NoBackoff(), 0),
         max_connections=_MAX_CONNECTIONS,
     )
+
+
+def exchange(connection: ConnectionInterface, commands: Sequence[tuple[str | bytes | int, ...]]) -> list[Any]:
+    """Sends all in one piece, once, and returns the answers.
+
+    A client's own methods do the same at several times the cost, which is felt where every call pays it.
+
+    Raises:
+        redis.RedisError: Redis did not answer, or refused a command; the connection begins anew.
+    """
+    try:
+        connection.send_packed_command(connection.pack_commands(commands))
+        return [connection.read_response() for _ in commands]
+    except BaseException:
+        connection.disconnect()
+        raise

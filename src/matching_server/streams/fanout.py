@@ -12,12 +12,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from uuid import UUID
 
+import orjson
 import redis
 import structlog
 
 from matching_server.domain.effects import Effects
-from matching_server.domain.event_json import event_from_bytes, event_to_bytes
+from matching_server.domain.event_json import event_from_json, event_to_json
 from matching_server.domain.events import ProjectEvent
+from matching_server.storage import redis_client
 from matching_server.streams.pool_hints import PoolHint
 
 _POOL = "advisor_matching:pool"
@@ -86,7 +88,7 @@ class Publisher:
 
     def _send(self, batch: list[Effects]) -> None:
         messages = [
-            ("PUBLISH", channel(event.project_id), event_to_bytes(event))
+            ("PUBLISH", channel(event.project_id), orjson.dumps(event_to_json(event)))
             for effects in batch
             for event in effects.events
         ]
@@ -94,22 +96,13 @@ class Publisher:
         if hint is not None:
             messages.append(("PUBLISH", _POOL, hint.to_bytes()))
         try:
-            self._exchange(messages)
+            connection = self._client.connection_pool.get_connection()
+            try:
+                redis_client.exchange(connection, messages)
+            finally:
+                self._client.connection_pool.release(connection)
         except redis.RedisError as error:
             _log.warning("publish_failed", messages=len(messages), error=type(error).__name__)
-
-    def _exchange(self, messages: list[tuple[str, str, bytes]]) -> None:
-        """Sends all in one piece. A pipeline does the same at several times the cost, for every commit."""
-        connection = self._client.connection_pool.get_connection()
-        try:
-            connection.send_packed_command(connection.pack_commands(messages))
-            for _ in messages:
-                connection.read_response()
-        except BaseException:
-            connection.disconnect()
-            raise
-        finally:
-            self._client.connection_pool.release(connection)
 
 
 class Subscriber:
@@ -208,7 +201,7 @@ class Subscriber:
             self._look_at(project_id)
         elif message["type"] == "message" and isinstance(data, bytes):
             try:
-                self._deliver([event_from_bytes(data)])
+                self._deliver([event_from_json(orjson.loads(data))])
             except ValueError:
                 # Written by another release, or by somebody else: the log says what it was.
                 self._look_at(project_id)

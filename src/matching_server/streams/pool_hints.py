@@ -5,11 +5,12 @@ A hint makes a picture of the pool prompt and nothing more: what is lost is seen
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+
+import orjson
 
 from matching_server.domain.effects import Effects, Load
 
@@ -34,15 +35,15 @@ class PoolHint:
         """As it is published."""
         loads = [
             (
-                str(load.advisor_id),
+                load.advisor_id,
                 load.current_projects,
-                load.last_assigned_at.isoformat() if load.last_assigned_at else None,
+                load.last_assigned_at,
                 load.version,
                 load.profile_version,
             )
             for load in self.loads
         ]
-        return f"{self.source} {json.dumps([loads, self.profiles_changed], separators=(',', ':'))}".encode()
+        return self.source.encode() + b" " + orjson.dumps([loads, self.profiles_changed])
 
     @classmethod
     def from_bytes(cls, data: bytes, *, not_from: str) -> PoolHint | None:
@@ -55,7 +56,7 @@ class PoolHint:
         if source == not_from.encode():
             return None
         try:
-            loads, profiles_changed = json.loads(content)
+            loads, profiles_changed = orjson.loads(content)
             return cls(source.decode(), tuple(_load(*values) for values in loads), bool(profiles_changed))
         except (TypeError, AttributeError) as error:
             raise ValueError(f"not a hint: {error}") from None

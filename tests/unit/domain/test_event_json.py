@@ -13,8 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from matching_server.domain.event_json import (
-    event_from_bytes,
-    event_to_bytes,
+    event_from_json,
+    event_to_json,
     payload_from_json,
     payload_to_json,
 )
@@ -42,7 +42,7 @@ def test_a_payload_of_a_later_release_is_understood(typed: tuple[EventType, Even
 
 @given(events)
 def test_an_event_crosses_the_channel_whole(event: ProjectEvent) -> None:
-    assert event_from_bytes(event_to_bytes(event)) == event
+    assert event_from_json(json.loads(json.dumps(event_to_json(event)))) == event
 
 
 @pytest.mark.parametrize("type_", STORED_TYPES)
@@ -77,10 +77,10 @@ json_values = st.recursive(
 FIELDS = ("project_id", "seq", "type", "payload", "user_id", "correlation_id", "created_at")
 
 
-@given(st.binary(max_size=60) | json_values.map(lambda value: json.dumps(value).encode()))
-def test_foreign_bytes_are_refused_in_the_stated_ways(data: bytes) -> None:
-    with pytest.raises((ValueError, KeyError, TypeError)):
-        event_from_bytes(data)
+@given(json_values)
+def test_foreign_values_are_refused_in_the_stated_way(values: Any) -> None:
+    with pytest.raises(ValueError, match="not an event"):
+        event_from_json(values)
 
 
 KNOWN = ProjectEvent(
@@ -99,14 +99,14 @@ KNOWN = ProjectEvent(
 @example(KNOWN, "payload", None)
 @given(events, st.sampled_from(FIELDS), json_values)
 def test_an_odd_field_is_refused_in_the_stated_ways(event: ProjectEvent, field: str, odd: Any) -> None:
-    values = json.loads(event_to_bytes(event)) | {field: odd}
+    values = event_to_json(event) | {field: odd}
     with suppress(ValueError, KeyError, TypeError):
-        event_from_bytes(json.dumps(values).encode())
+        event_from_json(values)
 
 
 @given(events, st.sampled_from(FIELDS))
 def test_a_missing_field_is_refused(event: ProjectEvent, field: str) -> None:
-    values = json.loads(event_to_bytes(event))
+    values = event_to_json(event)
     del values[field]
     with pytest.raises((ValueError, KeyError, TypeError)):
-        event_from_bytes(json.dumps(values).encode())
+        event_from_json(values)

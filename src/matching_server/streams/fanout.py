@@ -15,6 +15,7 @@ from uuid import UUID
 import orjson
 import redis
 import structlog
+from redis.connection import ConnectionInterface
 
 from matching_server.domain.effects import Effects
 from matching_server.domain.event_json import event_from_json, event_to_json
@@ -42,12 +43,13 @@ class Publisher:
     """Publishes what was committed in the background, in order, a batch a round trip.
 
     Args:
-        client: whose connections are used.
+        client: whose connection is used by this thread alone.
         source: this server's name among those that tell each other.
     """
 
     def __init__(self, client: redis.Redis, source: str) -> None:
         self._client = client
+        self._connection: ConnectionInterface | None = None
         self._source = source
         self._queue: queue.Queue[Effects | None] = queue.Queue(_QUEUE_LIMIT)
         self._thread = threading.Thread(target=self._run, name="redis-publisher", daemon=True)
@@ -96,11 +98,9 @@ class Publisher:
         if hint is not None:
             messages.append(("PUBLISH", _POOL, hint.to_bytes()))
         try:
-            connection = self._client.connection_pool.get_connection()
-            try:
-                redis_client.exchange(connection, messages)
-            finally:
-                self._client.connection_pool.release(connection)
+            if self._connection is None:
+                self._connection = self._client.connection_pool.get_connection()
+            redis_client.exchange(self._connection, messages)
         except redis.RedisError as error:
             _log.warning("publish_failed", messages=len(messages), error=type(error).__name__)
 

@@ -12,11 +12,12 @@ import pytest
 from sqlalchemy import text
 
 from matching_server.domain.model import MatchCriteria, MatchStatus, ProjectComplexity, Side, TechStack
-from matching_server.storage import backlog, eligibility, matches, rules
+from matching_server.storage import backlog, eligibility, matches
 from matching_server.storage.database import Transaction
 from matching_server.storage.json_values import criteria_to_json
 from matching_server.storage.project_context import project_context
 from tests.integration.world import World
+from tests.support import rules
 from tests.support.rounds import rounds
 from tests.support.seed import insert_advisors, insert_projects
 
@@ -108,9 +109,7 @@ def by_the_words(world: World, match_id: UUID, advisors: list[UUID]) -> set[UUID
     context = project_context(world.database.ask, match.project_id, match.criteria, COOLDOWN)
     assert context is not None
     framework, complexity = context.tech_stack.framework, context.complexity
-    applying = world.database.read(
-        lambda conn: rules.applicable(conn, match.project_id, framework, complexity)
-    )
+    applying = world.database.read(lambda conn: rules.applying(conn, match.project_id, framework, complexity))
     excluded = {one.advisor_id for one in applying if one.effect == "exclude"}
     required = {one.advisor_id for one in applying if one.effect == "require"}
     never = excluded | set(match.criteria.exclude_advisor_ids) | context.already_active | {context.owner_id}

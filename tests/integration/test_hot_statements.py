@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Connection, text
 
-from matching_server.domain.model import MatchCriteria, ProjectComplexity
+from matching_server.domain.model import MatchCriteria, TechStack
 from matching_server.storage import (
     assignments,
     availability,
@@ -151,7 +151,9 @@ STATEMENTS: dict[str, tuple[str, str | None, Run]] = {
     "the rules that apply": (
         RULES,
         "ix_admin_preference_rules_live",
-        lambda tx, crowd: rules.applicable(tx.conn, crowd.project, "react", ProjectComplexity.MEDIUM),
+        lambda tx, crowd: project_context(
+            asking(tx.conn), crowd.project, MatchCriteria(tech_stack=TechStack("react")), timedelta(hours=1)
+        ),
     ),
     "the newest rules": (
         RULES,

@@ -13,8 +13,8 @@ from matching_server.domain.model import ProjectComplexity, Role
 from matching_server.domain.rules import PreferenceRule, RuleEffect, RuleTerms
 from matching_server.operations import rules as operations
 from matching_server.operations.commands import Page
-from matching_server.storage import rules
 from tests.integration.world import World, call
+from tests.support import rules
 
 ADMIN = call(uuid4(), Role.ADMIN)
 COMPLEX, MEDIUM = ProjectComplexity.COMPLEX, ProjectComplexity.MEDIUM
@@ -48,7 +48,7 @@ def applying(
     framework: str | None = None,
     complexity: ProjectComplexity = MEDIUM,
 ) -> set[UUID]:
-    found = world.database.read(lambda conn: rules.applicable(conn, project_id, framework, complexity))
+    found = world.database.read(lambda conn: rules.applying(conn, project_id, framework, complexity))
     return {rule.id for rule in found}
 
 

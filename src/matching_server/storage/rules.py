@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import Connection, Row, func, insert, select, text, tuple_, update
+from sqlalchemy import Connection, Row, func, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from matching_server.domain.errors import AdvisorNotFound, ProjectNotFound
@@ -31,24 +31,6 @@ APPLIES = """
 """
 """Whether the rule ``r`` applies now, to a project of that id, framework (null: none) and complexity: SQL
 expressions. A match has the framework and complexity of its criteria, where they are given."""
-
-_APPLICABLE = text(
-    "SELECT r.* FROM admin_preference_rules r WHERE "
-    + APPLIES.format(
-        project_id="CAST(:project_id AS uuid)",
-        framework="CAST(:framework AS text)",
-        complexity="CAST(:complexity AS text)",
-    )
-    + "ORDER BY r.created_at, r.id"
-)
-
-
-def applicable(
-    conn: Connection, project_id: UUID, framework: str | None, complexity: ProjectComplexity
-) -> tuple[PreferenceRule, ...]:
-    """The rules that apply now to a project, or to a match of it with that framework and complexity."""
-    values = {"project_id": project_id, "framework": framework, "complexity": complexity.value}
-    return tuple(_rule(row) for row in conn.execute(_APPLICABLE, values))
 
 
 def add(tx: Transaction, terms: RuleTerms, created_by: UUID) -> PreferenceRule:

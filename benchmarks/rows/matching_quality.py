@@ -202,8 +202,8 @@ at the least what is shown. Two calls that both take the advisor who was best be
 right, unless that advisor still is the best after the first.
 
 One server counts an advisor as taken from the moment of the proposal. Several servers hear of each other's claims once
-those have committed, a moment later by Redis: in between, two can hold the same advisor for the least loaded, and the
-claim that comes second is ranked anew only if the load it finds is higher than the one it was ranked with."""
+those have committed, a moment later by Redis: in between, two can hold the same advisor for the best. The claim that
+comes second finds a load higher than the one it was ranked with, and is ranked anew on what is stored by then."""
 
 ROWS = (
     Row(

@@ -75,9 +75,10 @@ _METHOD = """\
 only handler answers at once with as many bytes. The echo's calls carry the same request and no signature: what
 headers and their check cost is part of what is asked.
 
-Of the time under the interpreter's lock (py-spy, `--gil`), gRPC's own Python takes about a third, asking Redis and reading
-what it no longer holds a quarter, the log line a seventh. An answer is kept for 1.4 s at most, so that a writer who cannot
-reach Redis is never hidden for longer than 2 s; with many more advisors in turn most reads miss, and the ratio is lower."""
+Of the time under the interpreter's lock (py-spy, `--gil`), gRPC's own Python takes about a third, asking Redis and
+reading what it no longer holds a quarter, the log line a seventh. An answer is kept for 1.4 s at most, so that a
+writer who cannot reach Redis is never hidden for longer than 2 s; with many more advisors in turn most reads miss,
+and the ratio is lower."""
 
 ROWS = (
     Row(

@@ -28,6 +28,7 @@ from matching_server.domain.model import (
     AssignmentType,
     ClosedReason,
     Decision,
+    ExclusionReason,
     Match,
     MatchCriteria,
     MatchStatus,
@@ -40,10 +41,16 @@ from matching_server.domain.model import (
 from matching_server.operations import backlog
 from matching_server.operations.assignments import assign_advisor
 from matching_server.operations.availability import update_availability
-from matching_server.operations.commands import AssignAdvisor, AssignedAdvisor, UpdateAvailability
+from matching_server.operations.commands import (
+    AssignAdvisor,
+    AssignedAdvisor,
+    SimulateMatch,
+    UpdateAvailability,
+)
 from matching_server.operations.directory import deactivate_advisor
 from matching_server.operations.matching import expire_if_overdue, explain_match
 from matching_server.operations.provisioning import AttemptResult, attempt
+from matching_server.operations.simulating import simulate_match
 from matching_server.operations.upkeep import close_orphans
 from matching_server.storage import assignments
 from tests.integration.jobs import failing, make_due, take
@@ -677,3 +684,13 @@ def test_the_same_request_many_times_at_once_is_one_assignment(world: World, how
     assert isinstance(answers[0], bytes)
     assert world.ask("SELECT count(*) FROM advisor_match_requests") == 1
     assert world.load(advisor) == 1
+
+
+def test_a_simulation_names_whom_the_platform_has_assigned(world: World) -> None:
+    project, advisor = world.project(), world.advisor(rating=1)
+    insert_advisors(world.conn, 3, rating=5)
+    assigned_by_the_platform(world, project, advisor)
+    asked = SimulateMatch(project, MatchCriteria(exclude_advisor_ids=(advisor,)), 10)
+    simulated = simulate_match(world.runner, call(), asked)
+    assert [one.advisor.id for one in simulated.ranking.candidates] == [advisor]
+    assert {why for _, why in simulated.excluded} == {ExclusionReason.NOT_REQUIRED}

@@ -203,3 +203,16 @@ def test_a_pass_can_stop_after_the_match_it_was_for(world: World) -> None:
     world.advisor()
     assert backlog.run_pass(world.runner, until=second) == 2
     assert statuses(world, first, second, third) == [S.MATCHED, S.MATCHED, S.PENDING]
+
+
+def test_a_project_that_somebody_keeps_holds_nobody_up(world: World) -> None:
+    oldest, next_one = waiting(world, 2)
+    world.advisor(slots=2)
+    project = world.match(oldest).project_id
+    head = "SELECT FROM project_event_heads WHERE project_id = :id FOR UPDATE"
+    with held(world.conn, head, id=project):
+        newcomer = world.create()
+        assert statuses(world, oldest, next_one) == [S.PENDING, S.MATCHED]
+        assert newcomer.status is S.MATCHED
+    assert newcomer.matched_advisor_id is not None
+    assert world.load(newcomer.matched_advisor_id) == 2

@@ -18,7 +18,16 @@ from matching_server.domain.errors import (
     MatchNotFound,
     Unauthenticated,
 )
-from matching_server.domain.model import ClosedReason, Decision, Match, MatchCriteria, MatchStatus, Role, Side
+from matching_server.domain.model import (
+    AssignmentType,
+    ClosedReason,
+    Decision,
+    Match,
+    MatchCriteria,
+    MatchStatus,
+    Role,
+    Side,
+)
 from matching_server.operations import backlog, claiming, matching, upkeep
 from matching_server.operations.commands import Page
 from tests.integration.world import World, call, together
@@ -481,3 +490,20 @@ def test_a_claim_reads_the_clock_after_it_has_waited_for_the_project(world: Worl
 
         outcome, _ = together(lambda: claim(world, match.id, advisor), release)
     assert isinstance(outcome, MatchExpired)
+
+
+def test_a_claim_by_whom_an_admin_has_assigned_serves_the_assignment(world: World) -> None:
+    """The platform assigns by SQL; its role reaches the workspace, and it ends with the match."""
+    project, advisor, other = world.project(), offline(world), world.advisor()
+    world.run(
+        "INSERT INTO admin_advisor_assignments (project_id, advisor_id, assignment_type, role, assigned_by)"
+        " VALUES (:project, :advisor, 'manual_assignment', 'consultant', :advisor)",
+        project=project,
+        advisor=advisor,
+    )
+    claimed = claim(world, waiting(world, project).id, advisor)
+    assert world.rows("SELECT match_id, status FROM admin_advisor_assignments") == [(claimed.id, "active")]
+    assert claimed.assignment_type is AssignmentType.MANUAL
+    world.decide(claimed, Side.CLIENT, Decision.DECLINED)
+    assert world.rows("SELECT status FROM admin_advisor_assignments") == [("cancelled",)]
+    assert world.create(project).matched_advisor_id == other

@@ -8,12 +8,16 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
-from matching_server.domain.errors import Unauthenticated
+from matching_server.domain.errors import StorageUnavailable, Unauthenticated
 from matching_server.domain.model import MatchCriteria, MatchStatus, ScoringWeights, TechStack
 from matching_server.operations import offering
-from matching_server.operations.commands import CreatedMatch
-from tests.integration.world import World, answers, together
+from matching_server.operations.commands import CreatedMatch, CreateMatch
+from matching_server.operations.matching import create_match, explain_match
+from matching_server.operations.runner import Runner
+from matching_server.storage.database import Database
+from tests.integration.world import World, answers, call, encoded, together
 from tests.support.databases import connected
 from tests.support.locks import held
 from tests.support.rounds import rounds
@@ -220,3 +224,56 @@ def test_concurrent_usual_cases_get_what_serial_ones_would(world: World, databas
     assert sorted(str(match.matched_advisor_id) for match in second) == sorted(map(str, ids))
     with connected(database_url) as conn:
         assert conn.exec_driver_sql("SELECT min(current_projects) FROM advisor_availability").scalar() == 2
+
+
+def test_a_boost_of_any_legal_size_is_a_boost(world: World) -> None:
+    """The record keeps exact fractions, whose integers have any length."""
+    insert_advisors(world.conn, 60)
+    best = world.advisor(rating=5)
+    world.run(
+        "INSERT INTO admin_preference_rules (advisor_id, effect, boost, created_by) VALUES (:id, 'boost', :boost, :id)",
+        id=best,
+        boost=-1 / 70,
+    )
+    match = world.create()
+    record, replays = explain_match(world.runner, call(), match.id)
+    assert replays
+    assert str(best) in {one["advisor_id"] for one in [record["chosen"], *record["runners_up"]]}
+
+
+def test_a_database_that_takes_no_writes_is_unavailable(world: World, database_url: str) -> None:
+    world.advisor()
+    project = world.project()
+    world.run("INSERT INTO project_event_heads (project_id) SELECT id FROM projects")
+    world.database.read(lambda conn: conn.execute(text("SELECT 1")))
+    name = world.ask("SELECT current_database()")
+    world.run(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    reader = Database(database_url, pool_size=1, application_name="read-only")
+    try:
+        runner = Runner(reader, world.policy, world.picture, world.effects.append)
+        with pytest.raises(StorageUnavailable):
+            create_match(runner, world.client(project), CreateMatch(project), encoded)
+    finally:
+        reader.close()
+
+
+def test_a_rule_that_comes_while_an_offer_is_tried_again_is_respected(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best, second, other = world.advisor(rating=5), world.advisor(rating=4), world.advisor(rating=3)
+    project = world.project()
+    world.run("INSERT INTO project_event_heads (project_id) SELECT id FROM projects")
+    propose = world.picture.propose
+
+    def overtaken(*args: Any) -> Any:
+        proposal = propose(*args)
+        world.run("UPDATE advisor_availability SET status = 'busy' WHERE advisor_id = :id", id=best)
+        world.run(
+            "INSERT INTO admin_preference_rules (advisor_id, effect, created_by) VALUES (:id, 'exclude', :id)",
+            id=second,
+        )
+        monkeypatch.setattr(world.picture, "propose", propose)
+        return proposal
+
+    monkeypatch.setattr(world.picture, "propose", overtaken)
+    assert world.create(project).matched_advisor_id == other

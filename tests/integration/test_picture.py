@@ -208,3 +208,12 @@ def test_looks_and_rankings_at_the_same_moment_leave_the_picture_right(
     assert together(rank_often, rank_often, look_often) == [None] * 3
     free = world.ask("SELECT count(*) FROM advisor_availability WHERE has_slot AND status = 'available'")
     assert remembering.rank(anybody(), NOW).free == free
+
+
+def test_what_the_platform_has_put_into_lists_that_is_no_word_is_passed_over(world: World) -> None:
+    advisor = world.advisor()
+    world.run("UPDATE advisors SET skills = ARRAY['payments', NULL, ''], languages = ARRAY[NULL]::text[]")
+    world.picture.look()
+    match = world.create()
+    assert match.matched_advisor is not None
+    assert (match.matched_advisor.id, match.matched_advisor.skills) == (advisor, ("payments",))

@@ -28,6 +28,8 @@ from matching_server.storage.project_context import project_context
 _WAIT_SECONDS = 5.0
 """How long a call waits for its turn; each turn of another is a few milliseconds."""
 _LOOK_AGAIN_SECONDS = 0.02
+_PATIENCE = "100ms"
+"""How long a pass waits for a project's turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,8 @@ def _serve_next(tx: Transaction, runner: Runner, tried: _Tried) -> _Step:
     if found is None:
         return _Step()
     project_id, match_id = found
-    with lock_project(tx, project_id) as log:
+    # A project that another transaction keeps is left aside: the others shall not wait for it.
+    with lock_project(tx, project_id, patience=_PATIENCE) as log:
         return _Step(match_id, served=log is not None and _serve(tx, log, match_id, runner, tried))
 
 

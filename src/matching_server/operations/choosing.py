@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import Connection
+
 from matching_server.domain import scoring
 from matching_server.domain.model import AssignmentType, Match, MatchCriteria
 from matching_server.domain.scoring import Candidate, Ranking, RankingRequest
@@ -48,10 +50,18 @@ class Choice:
 
 
 def ranking_request(
-    context: ProjectContext, criteria: MatchCriteria, *, allow_previous: bool, policy: Policy
+    context: ProjectContext,
+    criteria: MatchCriteria,
+    *,
+    allow_previous: bool,
+    policy: Policy,
+    assignment: Assignment | None = None,
 ) -> RankingRequest:
-    """What is looked for: the caller's criteria, completed from the project and from the settings."""
-    return RankingRequest(
+    """What is looked for: the caller's criteria, completed from the project and from the settings.
+
+    Where there is an assignment, its advisor alone, over exclusions, rules and cool-down.
+    """
+    request = RankingRequest(
         owner_id=context.owner_id,
         tech_stack=context.tech_stack,
         complexity=context.complexity,
@@ -63,6 +73,15 @@ def ranking_request(
         excluded_by_rule=context.rules.excluded,
         required=context.rules.required,
         boosts=context.rules.boosts,
+    )
+    if assignment is None:
+        return request
+    return replace(
+        request,
+        required=frozenset({assignment.advisor_id}),
+        excluded=frozenset(),
+        excluded_by_rule=frozenset(),
+        cooling_down=frozenset(),
     )
 
 
@@ -78,22 +97,19 @@ def choose_for(
 
     Returns the ranking that found nobody, else.
     """
-    request = ranking_request(context, match.criteria, allow_previous=match.allow_previous, policy=policy)
-    if context.assignment_id is None:
-        return choose(tx, picture, request, now)
-    # The platform can assign by its own SQL; AssignAdvisor makes the match itself.
-    assignment = assignments.get(tx.conn, context.assignment_id)
-    only = replace(
-        request,
-        required=frozenset({assignment.advisor_id}),
-        excluded=frozenset(),
-        excluded_by_rule=frozenset(),
-        cooling_down=frozenset(),
+    assignment = assignment_of(tx.conn, context)
+    request = ranking_request(
+        context, match.criteria, allow_previous=match.allow_previous, policy=policy, assignment=assignment
     )
-    choice = choose(tx, picture, only, now)
-    if isinstance(choice, Ranking):
-        return choice
-    return replace(choice, assignment=assignment)
+    choice = choose(tx, picture, request, now)
+    return choice if isinstance(choice, Ranking) else replace(choice, assignment=assignment)
+
+
+def assignment_of(conn: Connection, context: ProjectContext) -> Assignment | None:
+    """The admin's assignment that waits for the project's match; AssignAdvisor makes the match itself, but the
+    platform can assign by its own SQL.
+    """
+    return assignments.get(conn, context.assignment_id) if context.assignment_id is not None else None
 
 
 def choose(tx: Transaction, picture: Picture, request: RankingRequest, now: datetime) -> Choice | Ranking:

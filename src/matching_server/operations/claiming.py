@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -18,15 +19,17 @@ from matching_server.domain.errors import (
 from matching_server.domain.events import EventType
 from matching_server.domain.lifecycle import Action, next_status
 from matching_server.domain.model import ClosedReason, Match, MatchStatus
-from matching_server.operations import access, transitions
+from matching_server.operations import access, choosing, transitions
 from matching_server.operations.commands import Page, PageOf
 from matching_server.operations.policy import Policy
 from matching_server.operations.runner import Runner
-from matching_server.storage import availability, eligibility, event_log, matches, pool
+from matching_server.storage import assignments, availability, eligibility, event_log, matches, pool
+from matching_server.storage.assignments import Assignment
 from matching_server.storage.availability import Claim
 from matching_server.storage.database import Transaction, asking
 from matching_server.storage.event_log import ProjectLog, lock_project
 from matching_server.storage.matches import ClaimRecord
+from matching_server.storage.project_context import project_context
 
 _CLAIM = "claim"
 """What the record of the choice says where the advisor came by themselves: it names no algorithm."""
@@ -93,8 +96,19 @@ def _claim(tx: Transaction, call: Call, match_id: UUID, policy: Policy) -> Match
         if match.status is MatchStatus.EXPIRED and match.closed_reason is ClosedReason.EXPIRED:
             raise MatchExpired(match.id)
         next_status(match.status, Action.ADVISOR_FOUND, match.id)
+        assignment = _assignment(tx, match, advisor_id, policy)
         record = _record(tx, log, _take_slot(tx, advisor_id))
+        if assignment is not None:
+            assignments.link(tx, assignment.id, match.id)
+            match = replace(match, assignment_type=assignment.assignment_type)
         return transitions.serve_pending(tx, log, match, record, policy, auto_accept=True, actor=advisor_id)
+
+
+def _assignment(tx: Transaction, match: Match, advisor_id: UUID, policy: Policy) -> Assignment | None:
+    """By which an admin had put the advisor on the project already."""
+    context = project_context(asking(tx.conn), match.project_id, match.criteria, policy.decline_cooldown)
+    found = choosing.assignment_of(tx.conn, context) if context is not None else None
+    return found if found is not None and found.advisor_id == advisor_id else None
 
 
 def _was_claimed(tx: Transaction, match: Match) -> bool:

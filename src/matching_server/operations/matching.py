@@ -47,8 +47,7 @@ def create_match(
         DuplicateMatchRequest: there is an unsettled match, and the caller wanted to be told.
         NoAdvisorsAvailable, AllAdvisorsBusy: nobody is free, and the caller would not wait.
     """
-    cooldown = runner.policy.decline_cooldown
-    context = project_context(runner.database.ask, command.project_id, command.criteria, cooldown)
+    context = offering.look(runner, command)
     if context is not None:
         offered = offering.offer_at_once(runner, call, command, context, encode)
         if offered is not None:
@@ -111,7 +110,11 @@ def _match_now(
     if context.others_wait and not command.require_immediate:
         # Who came first is served first: this match takes its place in the queue before anybody is claimed.
         request = choosing.ranking_request(
-            context, command.criteria, allow_previous=command.allow_previous, policy=policy
+            context,
+            command.criteria,
+            allow_previous=command.allow_previous,
+            policy=policy,
+            assignment=choosing.assignment_of(tx.conn, context),
         )
         ranking = runner.picture.rank(request, log.now)
     else:

@@ -23,9 +23,9 @@ from matching_server.operations.runner import Runner
 from matching_server.operations.transitions import notification_payload
 from matching_server.storage import offers
 from matching_server.storage.offers import NotAsRanked, Offer
-from matching_server.storage.project_context import ProjectContext
+from matching_server.storage.project_context import ProjectContext, project_context
 
-_PROPOSALS = 10
+_PROPOSALS = 16
 """How many first choices are tried that turn out not to be as they were ranked: with as many servers and calls
 under way each loses to some of the others, and the transaction that comes after would lose more often still."""
 
@@ -38,13 +38,17 @@ def offer_at_once(
     encode: Callable[[CreatedMatch], bytes],
 ) -> CreatedMatch | None:
     """Makes the offer, or changes nothing and returns ``None`` where the case is not the usual one."""
-    unusual = context.unsettled or context.others_wait or context.assignment_id is not None
-    if unusual or not access.may_act_for(call.caller, context.owner_id):
-        return None
-    request = choosing.ranking_request(
-        context, command.criteria, allow_previous=command.allow_previous, policy=runner.policy
-    )
-    for _ in range(_PROPOSALS):
+    seen: ProjectContext | None = context
+    for attempt in range(_PROPOSALS):
+        if attempt:
+            # Others were at work: rules, owner and time may not be what they were, either.
+            seen = look(runner, command)
+        if seen is None or not _is_usual(call, seen):
+            return None
+        context = seen
+        request = choosing.ranking_request(
+            context, command.criteria, allow_previous=command.allow_previous, policy=runner.policy
+        )
         proposal = runner.picture.propose(request, context.now)
         load: Load | None = None
         try:
@@ -64,6 +68,18 @@ def offer_at_once(
             return None
         proposal.refused()
     return None
+
+
+def look(runner: Runner, command: CreateMatch) -> ProjectContext | None:
+    """The project as it is now; ``None`` where there is none."""
+    return project_context(
+        runner.database.ask, command.project_id, command.criteria, runner.policy.decline_cooldown
+    )
+
+
+def _is_usual(call: Call, context: ProjectContext) -> bool:
+    unusual = context.unsettled or context.others_wait or context.assignment_id is not None
+    return not unusual and access.may_act_for(call.caller, context.owner_id)
 
 
 def new_match(call: Call, command: CreateMatch, now: datetime) -> Match:

@@ -33,6 +33,8 @@ from matching_server.storage.database import Database
 MAX_AGE_SECONDS = 2.0
 PROPOSED = 1 + RUNNERS_UP
 """Candidates of a proposal: whom to claim, and who is stored as having come next."""
+_READ_AGAIN = 32
+"""More than there are calls under way for the same advisors, as a rule."""
 
 # Linux has one that goes on while the machine sleeps.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -70,7 +72,7 @@ class Proposal:
     def refused(self) -> None:
         """The first choice was no longer as ranked: others are at work, who may have taken the next ones, too."""
         self.end()
-        self._picture.read_again([candidate.advisor.id for candidate in self.ranking.candidates])
+        self._picture.read_best_again(self.ranking.request, self.ranking.decided_at)
 
 
 class Picture:
@@ -115,7 +117,8 @@ class Picture:
         """The same, with everybody who was ranked or left out."""
         self.look()
         with self._lock:
-            return rank(self._pool, request, moment, limit), self._pool.advisors()
+            everybody = [self._pool.at(position) for position in self._pool.positions(self._pool.ids())]
+            return rank(self._pool, request, moment, limit), everybody
 
     def look(self) -> None:
         """Takes over whatever has changed in the database, and forgets who is no longer there."""
@@ -150,6 +153,12 @@ class Picture:
         with self._lock:
             for advisor_id in missing:
                 self._pool.remove(advisor_id)
+
+    def read_best_again(self, request: RankingRequest, moment: datetime) -> None:
+        """Takes over what is stored of those who would be ranked first."""
+        with self._lock:
+            ranking = rank(self._pool, request, moment, _READ_AGAIN)
+        self.read_again([candidate.advisor.id for candidate in ranking.candidates])
 
     def end_proposal(self, advisor_id: UUID, load: Load | None) -> None:
         """See ``Proposal.end``."""

@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import grpc
 import structlog
@@ -125,8 +125,9 @@ class Pipeline:
             if method.roles.isdisjoint(caller.roles):
                 raise PermissionDenied(f"none of the caller's roles may call {method.name}")
         request = _parse(method, body)
-        key = _request_key(method, request) if method.has_request_id else None
-        return request, Call(caller, exchange.correlation_id, nonce, key, expires)
+        call_id = uuid4()
+        key = _request_key(method, request, call_id) if method.has_request_id else None
+        return request, Call(caller, exchange.correlation_id, nonce, key, expires, call_id)
 
 
 class StreamBehaviour:
@@ -179,14 +180,16 @@ def _parse(method: Method, body: bytes) -> Message:
         raise MalformedRequest(f"the bytes are not a {method.request_type.DESCRIPTOR.name}") from None
 
 
-def _request_key(method: Method, request: Message) -> RequestKey | None:
-    """By what a repeat of the request is recognized: the message, not its bytes, which can differ."""
+def _request_key(method: Method, request: Message, call_id: UUID) -> RequestKey:
+    """By what a repeat of the request is recognized: the message, not its bytes, which can differ.
+
+    A request without an id has that of the call: the server itself repeats a transaction whose COMMIT was not
+    answered, and has to find what was done.
+    """
     # ``has_request_id`` was read from the descriptor, which a type checker cannot see.
     value: str = request.request_id  # type: ignore[attr-defined]
-    if not value:
-        return None
     try:
-        request_id = parse_id(value)
+        request_id = parse_id(value) if value else call_id
     except ValueError as error:
         raise InvalidArgument.of("request_id", str(error)) from None
     body_hash = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()

@@ -92,9 +92,13 @@ def _cancel(tx: Transaction, *which: ColumnElement[bool]) -> bool:
     return cancelled.rowcount > 0
 
 
-def get(conn: Connection, assignment_id: UUID) -> Assignment:
-    """An assignment that is there."""
-    row = conn.execute(select(admin_advisor_assignments).where(_assignment.id == assignment_id)).one()
+def get(conn: Connection, assignment_id: UUID) -> Assignment | None:
+    """An active assignment, ``None`` where the platform has just taken it away."""
+    row = conn.execute(
+        select(admin_advisor_assignments).where(_ACTIVE, _assignment.id == assignment_id)
+    ).one_or_none()
+    if row is None:
+        return None
     return Assignment(row.id, row.advisor_id, AssignmentType(row.assignment_type), WorkspaceRole(row.role))
 
 

@@ -32,7 +32,10 @@ _SERIALIZATION = ("40001", "40P01")
 _LOCK_NOT_AVAILABLE = "55P03"
 _STORAGE_CLASSES = ("08", "53", "57", "58", "25")
 """Connection, resources, operator intervention, system, read-only."""
+_DISCONNECTED = ("57P01", "57P02")
+"""The server's last words on a connection that it ends: an administrator's doing, or a crash."""
 _ATTEMPTS = 6
+_SET_LOCK_TIMEOUT = text("SELECT set_config('lock_timeout', :timeout, true)")
 
 
 @dataclass(slots=True)
@@ -111,7 +114,8 @@ class Database:
             except exc.TimeoutError as error:
                 raise StorageUnavailable from error
             except psycopg.Error as error:
-                if attempt == 0 and error.sqlstate is None and isinstance(error, psycopg.OperationalError):
+                lost = error.sqlstate is None or error.sqlstate in _DISCONNECTED
+                if attempt == 0 and lost and isinstance(error, psycopg.OperationalError):
                     continue
                 raise _translated_state(error.sqlstate, error) from error
         raise AssertionError("unreachable")
@@ -123,8 +127,10 @@ class Database:
         try:
             return self._statement(query, params)
         except (exc.TimeoutError, psycopg.OperationalError, psycopg.IntegrityError):
-            # Anything else is a defect, and no reason to go the long way in silence.
             return None
+        except psycopg.Error as error:
+            # A database that takes no writes, or a defect: no reason to go the long way in silence.
+            raise _translated_state(error.sqlstate, error) from error
 
     def _statement(self, query: str, params: Mapping[str, Any]) -> tuple[Any, ...] | None:
         pooled = self._engine.raw_connection()
@@ -239,6 +245,20 @@ def _translated_state(state: str | None, error: Exception) -> Exception:
     if state is None and isinstance(error, psycopg.OperationalError):
         return StorageUnavailable()
     return StorageUnavailable() if state is not None and state[:2] in _STORAGE_CLASSES else error
+
+
+def waiting_at_most(tx: Transaction, patience: str, work: Callable[[], T]) -> T | None:
+    """What ``work`` returns, in a savepoint; ``None``, and nothing done, where it waits for a lock for longer."""
+    try:
+        with tx.conn.begin_nested():
+            tx.conn.execute(_SET_LOCK_TIMEOUT, {"timeout": patience})
+            value = work()
+            tx.conn.execute(_SET_LOCK_TIMEOUT, {"timeout": LOCK_TIMEOUT})
+            return value
+    except exc.DBAPIError as error:
+        if lock_not_available(error):
+            return None
+        raise
 
 
 def lock_not_available(error: exc.DBAPIError) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from matching_server.domain.model import Advisor, Project, ProjectComplexity
 from matching_server.storage.database import Transaction
-from matching_server.storage.json_values import complexity, tech_stack_from_json, tech_stack_to_json
+from matching_server.storage.json_values import complexity, tech_stack_from_json, tech_stack_to_json, words
 from matching_server.storage.tables import (
     advisor_availability,
     advisors,
@@ -186,13 +186,13 @@ def _advisor(row: Row[Any]) -> Advisor:
     return Advisor(
         id=row.id,
         display_name=row.display_name,
-        skills=tuple(row.skills),
-        specialties=tuple(row.specialties),
+        skills=words(row.skills),
+        specialties=words(row.specialties),
         rating=row.rating,
         avatar_url=row.avatar_url,
         email=row.email,
-        languages=tuple(row.languages),
-        frameworks=tuple(row.frameworks),
+        languages=words(row.languages),
+        frameworks=words(row.frameworks),
         timezone=row.timezone,
         active=row.active,
     )

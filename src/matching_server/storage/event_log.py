@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, insert, literal, select, text, update
+from sqlalchemy import Connection, Row, TextClause, insert, literal, select, text, update
 
 from matching_server.domain.event_json import payload_from_json, payload_to_json
 from matching_server.domain.events import EventPayload, EventType, ProjectEvent
-from matching_server.storage.database import Transaction
+from matching_server.storage.database import Transaction, waiting_at_most
 from matching_server.storage.tables import event_log_epoch, project_event_heads, project_events
 
 # The clock is read outside the materialized part, and so after the wait for the lock.
@@ -88,24 +88,34 @@ class ProjectLog:
 
 
 @contextmanager
-def lock_project(tx: Transaction, project_id: UUID, *, wait: bool = True) -> Iterator[ProjectLog | None]:
+def lock_project(
+    tx: Transaction, project_id: UUID, *, wait: bool = True, patience: str | None = None
+) -> Iterator[ProjectLog | None]:
     """Locks the head of a project's log: what every transaction that belongs to a project does first.
 
-    Yields ``None`` where there is no such project and never was, or, without ``wait``, where another
-    transaction holds it.
+    Yields ``None`` where there is no such project and never was, or where another transaction holds it:
+    without ``wait`` at once, else after ``patience`` where that is given.
     """
-    params = {"project_id": project_id}
     statement = _LOCK_HEAD if wait else _TRY_LOCK_HEAD
-    row = tx.conn.execute(statement, params).one_or_none()
-    if row is None:
-        tx.conn.execute(_MAKE_HEAD, params)
-        row = tx.conn.execute(statement, params).one_or_none()
+    if patience is None:
+        row = _locked_head(tx, project_id, statement)
+    else:
+        row = waiting_at_most(tx, patience, lambda: _locked_head(tx, project_id, statement))
     if row is None:
         yield None
         return
     log = ProjectLog(tx, project_id, row.last_seq, row.now)
     yield log
     log._write()
+
+
+def _locked_head(tx: Transaction, project_id: UUID, statement: TextClause) -> Row[Any] | None:
+    params = {"project_id": project_id}
+    row = tx.conn.execute(statement, params).one_or_none()
+    if row is None:
+        tx.conn.execute(_MAKE_HEAD, params)
+        row = tx.conn.execute(statement, params).one_or_none()
+    return row
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,8 @@ def tech_stack_from_json(values: object) -> TechStack:
     framework = values.get("framework")
     return TechStack(
         framework=framework if isinstance(framework, str) and framework else None,
-        languages=_words(values.get("languages")),
-        complexity_factors=_words(values.get("complexity_factors")),
+        languages=words(values.get("languages")),
+        complexity_factors=words(values.get("complexity_factors")),
     )
 
 
@@ -85,11 +85,11 @@ def preferences_from_json(values: object) -> AvailabilityPreferences:
     """What can be understood of an advisor's preferences."""
     if not isinstance(values, Mapping):
         return AvailabilityPreferences()
-    stated = (complexity(word) for word in _words(values.get("preferred_complexity")))
+    stated = (complexity(word) for word in words(values.get("preferred_complexity")))
     return AvailabilityPreferences(
         auto_accept=values.get("auto_accept") is True,
         preferred_complexity=tuple(word for word in stated if word is not None),
-        preferred_frameworks=_words(values.get("preferred_frameworks")),
+        preferred_frameworks=words(values.get("preferred_frameworks")),
     )
 
 
@@ -98,7 +98,8 @@ def complexity(word: object) -> ProjectComplexity | None:
     return ProjectComplexity(word) if isinstance(word, str) and word in set(ProjectComplexity) else None
 
 
-def _words(values: object) -> tuple[str, ...]:
+def words(values: object) -> tuple[str, ...]:
+    """The words of a list, whatever else the platform's SQL has put into it."""
     if not isinstance(values, list):
         return ()
-    return tuple(word for word in values if isinstance(word, str))
+    return tuple(word for word in values if isinstance(word, str) and word)

@@ -24,7 +24,7 @@ from matching_server.domain.model import (
 )
 from matching_server.storage.database import Transaction
 from matching_server.storage.eligibility import CLAIMABLE
-from matching_server.storage.json_values import criteria_from_json, criteria_to_json
+from matching_server.storage.json_values import criteria_from_json, criteria_to_json, words
 from matching_server.storage.tables import HELD, OFFERED, OPEN, UNSETTLED, advisors
 from matching_server.storage.tables import advisor_match_requests as matches
 
@@ -377,8 +377,8 @@ def _advisor(row: Row[Any]) -> AdvisorSummary | None:
     return AdvisorSummary(
         id=row.matched_advisor_id,
         display_name=row.display_name,
-        skills=tuple(row.skills),
-        specialties=tuple(row.specialties),
+        skills=words(row.skills),
+        specialties=words(row.specialties),
         rating=row.rating,
         avatar_url=row.avatar_url,
     )

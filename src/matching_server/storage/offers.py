@@ -9,6 +9,7 @@ the text: the advisor's row is locked after the head, and all that is written is
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import orjson
@@ -146,7 +147,8 @@ def _params(offer: Offer) -> dict[str, object]:
         "criteria": _json(criteria_to_json(match.criteria)),
         "score": record.score,
         "match_reason": record.reason,
-        "features": _json(record.features),
+        # Exact fractions have integers of any length.
+        "features": json.dumps(record.features),
         "expires_in": match.expires_in,
         "expires_at": match.expires_at,
         "allow_previous": match.allow_previous,

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, TextClause, text
 
 from matching_server.domain.model import AdvisorSummary, AvailabilityStatus
 from matching_server.domain.scoring import PoolAdvisor
-from matching_server.storage.json_values import preferences_from_json
+from matching_server.storage.json_values import preferences_from_json, words
 
 _PAGE = 2_000
 _COLUMNS = """
@@ -90,8 +90,8 @@ def _advisor(row: Row[Any]) -> PoolAdvisor:
         summary=AdvisorSummary(
             id=row.advisor_id,
             display_name=row.display_name,
-            skills=tuple(row.skills),
-            specialties=tuple(row.specialties),
+            skills=words(row.skills),
+            specialties=words(row.specialties),
             rating=row.rating,
             avatar_url=row.avatar_url,
         ),
@@ -100,8 +100,8 @@ def _advisor(row: Row[Any]) -> PoolAdvisor:
         current_projects=row.current_projects,
         max_concurrent_projects=row.max_concurrent_projects,
         last_assigned_at=row.last_assigned_at,
-        languages=tuple(row.languages),
-        frameworks=tuple(row.frameworks),
+        languages=words(row.languages),
+        frameworks=words(row.frameworks),
         timezone=row.timezone,
         preferences=preferences_from_json(row.availability_preferences),
         version=row.version,

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import random
 from datetime import datetime, timedelta
+from fractions import Fraction
 from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matching_server.domain.model import AvailabilityStatus, MatchingAlgorithm, ScoringWeights, TechStack
+from matching_server.domain.model import (
+    AvailabilityPreferences,
+    AvailabilityStatus,
+    MatchingAlgorithm,
+    ProjectComplexity,
+    ScoringWeights,
+    TechStack,
+)
 from matching_server.domain.scoring import PoolAdvisor, Ranking, algorithm_for
 from tests.unit.domain import naive_ranking
 from tests.unit.domain.pools import (
@@ -129,3 +137,30 @@ def test_nobody_is_ranked_who_could_not_be_offered() -> None:
 def test_an_empty_pool_gives_an_empty_ranking() -> None:
     ranking = rank([], request(), MOMENT)
     assert (ranking.candidates, ranking.pool_size, dict(ranking.exclusions)) == ((), 0, {})
+
+
+def test_a_score_that_doubles_put_just_below_its_turn_is_not_passed_over() -> None:
+    """The first one's 38.37 points are 38.36999… in doubles; the others' 38.373 are 38.37, too."""
+
+    def one(last_assigned_at: datetime | None) -> PoolAdvisor:
+        return advisor(
+            load=1,
+            slots=2,
+            timezone="UTC",
+            languages=("l0", "l1", "l2"),
+            preferences=AvailabilityPreferences(
+                preferred_complexity=(ProjectComplexity.SIMPLE,), preferred_frameworks=("x",)
+            ),
+            last_assigned_at=last_assigned_at,
+        )
+
+    first, others = one(None), [one(MOMENT) for _ in range(LARGE)]
+    boosts = {other.summary.id: Fraction("3.68") for other in others} | {first.summary.id: Fraction("3.65")}
+    asked = request(
+        tech_stack=TechStack("go", tuple(f"l{number}" for number in range(9))),
+        owner_timezone="Europe/Berlin",
+        boosts=boosts,
+    )
+    best, *_ = rank([*others, first], asked, MOMENT, 6).candidates
+    assert (best.advisor.id, best.score) == naive_ranking.ranked([*others, first], asked, MOMENT)[0]
+    assert best.advisor.id == first.summary.id

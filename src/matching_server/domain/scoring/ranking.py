@@ -220,7 +220,7 @@ class _Scoring:
         value[~eligible] = -1.0
         # Whoever is below what so many are sure to reach, rounding and all, need not be looked at.
         reached = np.floor(_at_least(value, limit) - _DOUBT)
-        positions = np.flatnonzero(value >= max(reached, 0.0))
+        positions = np.flatnonzero(value >= max(reached - _DOUBT, 0.0))
         value = value[positions]
         scores = np.floor(value).astype(np.int64)
         doubtful = np.abs(value - np.rint(value)) < _DOUBT

@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     tls_client_ca: Path | None = Field(None, description="PEM of the authority whose clients are let in.")
     allow_plaintext: bool = Field(False, description="Serve without TLS beyond loopback.")
     reflection: bool | None = Field(None, description="Serve reflection; unset: on loopback only.")
+    metrics_listen: str | None = Field(
+        None, description="Address and port of Prometheus' GET /metrics, in plain HTTP; unset: nowhere."
+    )
     log_format: Literal["console", "json"] = Field("json", description="How log lines are written.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least that is logged."
@@ -76,9 +79,11 @@ class Settings(BaseSettings):
             return value
         raise ValueError("must be true, 1, false or 0")
 
-    @field_validator("listen")
+    @field_validator("listen", "metrics_listen")
     @classmethod
-    def _address(cls, value: str) -> str:
+    def _address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         host, colon, port = value.rpartition(":")
         if not (colon and host and port.isdecimal() and int(port) < 65_536):
             raise ValueError("must be host:port")

@@ -103,11 +103,9 @@ class ServerProcess:
         """
         assert not self.running, f"{self.name} is running already"
         self._endpoint_file.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "matching_server.cli", "serve"]
-        command += ["--connection-file", str(self._endpoint_file), *self._settings.arguments]
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                command,
+                [sys.executable, "-m", "matching_server.cli", *self._command()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -124,7 +122,7 @@ class ServerProcess:
         except AssertionError:
             self.kill()
             raise ServerNotReady(f"{self.name} does not serve:\n{self.log()}") from None
-        if self._endpoint is None or not self.running:
+        if not self.running:
             raise ServerNotReady(f"{self.name} ended:\n{self.log()}")
 
     def kill(self) -> None:
@@ -176,6 +174,9 @@ class ServerProcess:
         if self._process is not None:
             self._process.send_signal(number)
 
+    def _command(self) -> list[str]:
+        return ["serve", "--connection-file", str(self._endpoint_file), *self._settings.arguments]
+
     def _serves_or_ended(self) -> bool:
         if not self.running:
             return True
@@ -199,6 +200,23 @@ class ServerProcess:
         }
 
 
+class WorkerProcess(ServerProcess):
+    """One ``matching-server worker``. It has no address."""
+
+    _started = 0
+
+    def start(self, *, wait: bool = True) -> Self:
+        """As a server's; ready is who says that it works."""
+        self._started += 1
+        return super().start(wait=wait)
+
+    def _command(self) -> list[str]:
+        return ["worker", *self._settings.arguments]
+
+    def _serves_or_ended(self) -> bool:
+        return not self.running or self.log(last=10_000).count('"event":"working"') == self._started
+
+
 class Servers:
     """The servers that one test starts, all against the same database and Redis."""
 
@@ -213,12 +231,30 @@ class Servers:
         self, *arguments: str, environment: Mapping[str, str] = _NOTHING, wait: bool = True
     ) -> ServerProcess:
         """One more server, with these arguments of ``serve`` and settings beside the usual ones."""
+        return self._start(ServerProcess, arguments, environment, wait=wait)
+
+    def start_worker(self, *, environment: Mapping[str, str] = _NOTHING, wait: bool = True) -> ServerProcess:
+        """One more process that does the background work alone."""
+        return self._start(WorkerProcess, (), environment, wait=wait)
+
+    def _start(
+        self,
+        kind: type[ServerProcess],
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        wait: bool,
+    ) -> ServerProcess:
         settings = ServerSettings(
             self._database_url, self._redis_url, self._keys_file, arguments, environment
         )
-        server = ServerProcess(self._directory, f"server-{len(self.all) + 1}", settings)
-        self.all.append(server)
-        return server.start(wait=wait)
+        process = kind(self._directory, f"server-{len(self.all) + 1}", settings)
+        self.all.append(process)
+        return process.start(wait=wait)
+
+    def free_address(self) -> str:
+        """Host and port where nobody listens at the moment."""
+        return f"{HOST}:{_free_port()}"
 
     def end_all(self) -> None:
         """Kills what still runs: a test that cares how a server ends has seen to it."""

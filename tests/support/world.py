@@ -42,6 +42,10 @@ class World:
         """One more server; ``settings`` by their names without MATCHING_, in lower case."""
         return self.servers.start(*arguments, environment=environment(settings), wait=wait)
 
+    def start_worker(self, *, wait: bool = True, **settings: object) -> ServerProcess:
+        """One more process that does the background work alone, with settings as in ``start``."""
+        return self.servers.start_worker(environment=environment(settings), wait=wait)
+
     def start_together(self, count: int, *arguments: str, **settings: object) -> list[ServerProcess]:
         """So many more servers, starting side by side."""
         begun = [

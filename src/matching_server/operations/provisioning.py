@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID, uuid4
@@ -74,6 +75,16 @@ class Fault:
 def take_jobs(runner: Runner, count: int) -> list[LeasedJob]:
     """Leases up to ``count`` due jobs to this worker."""
     return runner.system(lambda tx: provisioning.take(tx, count, runner.policy.provision_lease))
+
+
+def extend_leases(runner: Runner, jobs: Collection[LeasedJob]) -> None:
+    """Keeps jobs that take long this worker's; who is dead or frozen does not."""
+    runner.system(lambda tx: provisioning.extend_leases(tx, jobs, runner.policy.provision_lease))
+
+
+def hand_back(runner: Runner, jobs: Collection[LeasedJob]) -> int:
+    """Gives up jobs that have no time left here: another worker takes them at once. Returns how many."""
+    return runner.system(lambda tx: provisioning.hand_back(tx, jobs))
 
 
 def return_expired_leases(runner: Runner) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Row, text
 
@@ -100,6 +102,40 @@ _RETURN_EXPIRED = text(
 )
 
 
+_MINE = """
+    SELECT q.id, q.attempt_count FROM workspace_provisioning_queue q
+    JOIN unnest(CAST(:ids AS uuid[]), CAST(:lease_tokens AS uuid[])) AS mine (id, lease_token)
+        ON q.id = mine.id AND q.lease_token = mine.lease_token
+    FOR UPDATE OF q SKIP LOCKED
+"""
+_EXTEND = text(
+    f"""
+    WITH mine AS MATERIALIZED ({_MINE})
+    UPDATE workspace_provisioning_queue q
+    SET lease_expires_at = clock_timestamp() + :lease,
+        next_retry_at = CASE q.status WHEN 'rollback_needed' THEN clock_timestamp() + :lease ELSE q.next_retry_at END
+    FROM mine WHERE q.id = mine.id
+    """
+)
+_HAND_BACK = text(
+    f"""
+    WITH mine AS MATERIALIZED ({_MINE}), returned AS (
+        UPDATE workspace_provisioning_queue q
+        SET status = CASE q.status WHEN 'processing' THEN 'pending' ELSE q.status END,
+            attempt_count = q.attempt_count - CASE q.status WHEN 'processing' THEN 1 ELSE 0 END,
+            lease_token = NULL, lease_expires_at = NULL,
+            next_retry_at = clock_timestamp(), updated_at = clock_timestamp()
+        FROM mine WHERE q.id = mine.id
+        RETURNING q.id
+    ), attempt AS (
+        DELETE FROM workspace_provisioning_attempts a USING mine
+        WHERE a.job_id = mine.id AND a.number = mine.attempt_count AND a.ended_at IS NULL
+    )
+    SELECT count(*) FROM returned
+    """
+)
+
+
 def enqueue(tx: Transaction, match: Match) -> None:
     """A new job for a finalized match, with a fresh counter, due at once."""
     tx.conn.execute(
@@ -147,6 +183,28 @@ def fail(tx: Transaction, job: LeasedJob, error: str, *, permanent: bool) -> Non
 def cancel(tx: Transaction, match: Match, why: str) -> None:
     """Ends a match's live job without a failure; a worker that has it loses its lease."""
     tx.conn.execute(_CANCEL, {"match_id": match.id, "why": why})
+
+
+def extend_leases(tx: Transaction, jobs: Collection[LeasedJob], lease: timedelta) -> None:
+    """These jobs are their worker's for so long from now on; those that are not any more stay as they are.
+
+    A job whose row is locked is just being written, by its own worker as a rule, and passed over.
+    """
+    tx.conn.execute(_EXTEND, _mine(jobs) | {"lease": lease})
+
+
+def hand_back(tx: Transaction, jobs: Collection[LeasedJob]) -> int:
+    """Gives up jobs that were begun, as if they had not been: due at once, the attempt not counted. Returns how many.
+
+    A job whose row is locked is just being written, and passed over.
+    """
+    returned: int = tx.conn.execute(_HAND_BACK, _mine(jobs)).scalar_one()
+    tx.effects.job_queued |= returned > 0
+    return returned
+
+
+def _mine(jobs: Collection[LeasedJob]) -> dict[str, list[UUID]]:
+    return {"ids": [job.id for job in jobs], "lease_tokens": [job.lease_token for job in jobs]}
 
 
 def _end(

@@ -28,7 +28,18 @@ _SENT = text(
     """
     DELETE FROM notification_outbox WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM notification_outbox
-        WHERE status = 'sent' AND updated_at < statement_timestamp() - :older_than LIMIT :batch))
+        WHERE status = 'sent' AND updated_at < statement_timestamp() - greatest(:older_than, interval '1 hour')
+        LIMIT :batch))
+    """
+)
+_COMPLETED = text(
+    """
+    DELETE FROM workspace_provisioning_queue WHERE id = ANY (ARRAY(
+        SELECT id FROM workspace_provisioning_queue
+        WHERE created_at < statement_timestamp() - greatest(:older_than, interval '1 hour')
+            AND updated_at < statement_timestamp() - greatest(:older_than, interval '1 hour')
+            AND status = 'completed'
+        ORDER BY created_at, id LIMIT :batch))
     """
 )
 
@@ -39,8 +50,8 @@ def forget_requests(tx: Transaction) -> int:
 
 
 def forget_history(tx: Transaction, older_than: timedelta) -> int:
-    """Notifications that were sent longer ago than that."""
-    return _dropped(tx, _SENT, older_than=older_than)
+    """Notifications that were sent, and jobs that were completed, longer ago than that, and than an hour."""
+    return _dropped(tx, _SENT, older_than=older_than) + _dropped(tx, _COMPLETED, older_than=older_than)
 
 
 def _dropped(tx: Transaction, statement: TextClause, **params: Any) -> int:

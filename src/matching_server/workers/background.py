@@ -6,6 +6,7 @@ import time
 
 import structlog
 
+from matching_server import metrics
 from matching_server.domain.effects import Effects
 from matching_server.operations import backlog, provisioning, upkeep
 from matching_server.operations.runner import Runner
@@ -76,6 +77,7 @@ class Background:
             "orphans_closed": upkeep.close_orphans(self._runner),
             "leases_returned": provisioning.return_expired_leases(self._runner),
         }
+        metrics.LEASES_RETURNED.inc(swept["leases_returned"])
         if any(swept.values()):
             _log.info("swept", **swept)
         return False

@@ -1,0 +1,169 @@
+"""What every process of the service stands on: databases, the picture of the pool, what is told over Redis, and the
+background work, started and stopped in one order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import structlog
+
+from matching_server import metrics
+from matching_server.config import Settings
+from matching_server.domain.effects import Effects
+from matching_server.domain.errors import StorageUnavailable
+from matching_server.domain.events import ProjectEvent
+from matching_server.operations.picture import Picture
+from matching_server.operations.runner import Runner
+from matching_server.storage import redis_client
+from matching_server.storage.availability_cache import AvailabilityCache
+from matching_server.storage.database import Database
+from matching_server.streams import fanout
+from matching_server.streams.pool_hints import PoolHint
+from matching_server.workers.background import Background
+from matching_server.workers.loop import Loop
+
+_PICTURE_SECONDS = 1.0
+"""How long a change of the pool that nobody told of can stay unseen."""
+_PICTURE_READERS = 2
+_LOOPS_AND_READERS = 8
+"""Connections that the loops, the readers of events and the look at the database's health need at most."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Backend:
+    """One process's.
+
+    Args:
+        settings: with ``database_url`` and ``redis_url`` set.
+        workers: whether the background work runs here.
+        show: called with events that were committed here or heard of; must not raise.
+        look_at: called with a project of whose events something may have been missed.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        workers: bool,
+        show: Callable[[list[ProjectEvent]], None],
+        look_at: Callable[[UUID], None],
+    ) -> None:
+        assert settings.database_url is not None
+        assert settings.redis_url is not None
+        database_url = settings.database_url.get_secret_value()
+        redis_url = settings.redis_url.get_secret_value()
+        self._show = show
+        self._healthy = False
+
+        self._database = Database(
+            database_url, pool_size=settings.database_pool, application_name="matching-server"
+        )
+        self.background_database = Database(
+            database_url,
+            pool_size=settings.provision_workers + _LOOPS_AND_READERS,
+            application_name="matching-background",
+        )
+        # Of its own: the picture is looked after in the middle of transactions, which hold a connection.
+        self._picture_database = Database(
+            database_url, pool_size=_PICTURE_READERS, application_name="matching-picture"
+        )
+        self._picture = Picture(self._picture_database)
+        self._picture_loop = Loop("picture", self._look_at_pool, _PICTURE_SECONDS)
+        self.availability_cache = AvailabilityCache(redis_url)
+        policy = settings.policy()
+        self.runner = Runner(self._database, policy, self._picture, self._after_commit)
+        source = uuid4().hex
+        self._publisher = fanout.Publisher(redis_client.connect(redis_url), source)
+        self.subscriber = fanout.Subscriber(
+            redis_client.connect(redis_url),
+            deliver=show,
+            look_at=look_at,
+            hear_of_pool=self._hear_of_pool,
+            source=source,
+        )
+        self._metrics = metrics.Endpoint(settings.metrics_listen, self.background_database)
+        self._background = (
+            Background(
+                Runner(self.background_database, policy, self._picture, self._after_commit),
+                provision_workers=settings.provision_workers,
+                sweep_seconds=settings.sweep_seconds,
+            )
+            if workers
+            else None
+        )
+
+    def start(self) -> None:
+        """Starts everything but the background work, which begins with ``start_background``.
+
+        Raises:
+            CannotServeMetrics: the address of the metrics is taken.
+            StorageUnavailable: the database does not answer.
+        """
+        self._picture.look()
+        metrics_address = self._metrics.start()
+        if metrics_address is not None:
+            _log.info("serving_metrics", address=metrics_address)
+        self._picture_loop.start()
+        self.availability_cache.start()
+        self._publisher.start()
+        self.subscriber.start()
+
+    def start_background(self) -> None:
+        """Starts the background work, where it runs here."""
+        if self._background is not None:
+            self._background.start()
+
+    def stop_background(self, timeout: float) -> None:
+        """Begins nothing new there, and waits for what has begun."""
+        if self._background is not None:
+            self._background.stop(timeout)
+
+    def stop(self) -> None:
+        """Stops the rest, when nobody needs it any more."""
+        self.subscriber.stop()
+        self._publisher.stop()
+        self._picture_loop.stop()
+        self._picture_loop.join(_PICTURE_SECONDS)
+        self.availability_cache.stop()
+        self._metrics.stop()
+        for database in (self._picture_database, self._database, self.background_database):
+            database.close()
+
+    @property
+    def _alive(self) -> bool:
+        parts = (self._publisher, self.subscriber, self._picture_loop, self.availability_cache)
+        return all(part.alive for part in parts) and (self._background is None or self._background.alive)
+
+    def check_health(self, *, alive: bool = True) -> bool:
+        """Whether the database answers, and every thread runs: those here and, by ``alive``, the caller's."""
+        alive = alive and self._alive
+        try:
+            self.background_database.ping()
+            healthy = alive
+        except StorageUnavailable:
+            healthy = False
+        if healthy != self._healthy:
+            _log.info("health", status="healthy" if healthy else "degraded", threads_alive=alive)
+        self._healthy = healthy
+        metrics.HEALTHY.set(healthy)
+        return healthy
+
+    def _after_commit(self, effects: Effects) -> None:
+        """Forgets what is no longer so, shows what was committed, and wakes who has to act on it."""
+        self.availability_cache.forget(effects.availability_changed)
+        if effects.events:
+            self._show(effects.events)
+        self._publisher.publish(effects)
+        if self._background is not None:
+            self._background.after_commit(effects)
+
+    def _hear_of_pool(self, hint: PoolHint) -> None:
+        if not self._picture.hear(hint.loads) or hint.profiles_changed:
+            self._picture_loop.wake()
+
+    def _look_at_pool(self) -> bool:
+        self._picture.look()
+        return False

@@ -1,0 +1,127 @@
+"""What Prometheus is told: what the parts of the service count, and the depth of the queues, read when asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from threading import Thread
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    start_http_server,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from matching_server.domain.errors import DomainError
+from matching_server.storage import queues
+from matching_server.storage.database import Database
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+
+HEALTHY = Gauge("matching_healthy", "1 while the database answers and every thread runs.", registry=REGISTRY)
+PROVISIONING_ATTEMPTS = Counter(
+    "matching_provisioning_attempts",
+    "Attempts at a workspace that ended here, by how: completed, retried, rolled_back, lease_lost, handed_back, lost."
+    " (The last two write nothing: a job is handed back at a shutdown, and lost where the database is away.",
+    ["result"],
+    registry=REGISTRY,
+)
+PROVISIONING_SECONDS = Histogram(
+    "matching_provisioning_attempt_seconds",
+    "How long an attempt took.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+    registry=REGISTRY,
+)
+LEASES_RETURNED = Counter(
+    "matching_provisioning_leases_returned",
+    "Jobs taken back here from workers whose lease had ended.",
+    registry=REGISTRY,
+)
+
+
+class CannotServeMetrics(Exception):
+    """The address is taken, or none of this machine's."""
+
+
+class Endpoint:
+    """``GET /metrics``.
+
+    Args:
+        listen: host and port; ``None`` serves nothing.
+        database: where the queues are looked at, on each request.
+    """
+
+    def __init__(self, listen: str | None, database: Database) -> None:
+        self._listen = listen
+        self._queues = _Queues(database)
+        self._serving: tuple[WSGIServer, Thread] | None = None
+
+    def start(self) -> str | None:
+        """Serves, and returns the address.
+
+        Raises:
+            CannotServeMetrics: nothing can be bound there.
+        """
+        if self._listen is None:
+            return None
+        host, _, port = self._listen.rpartition(":")
+        REGISTRY.register(self._queues)
+        try:
+            self._serving = start_http_server(int(port), host.strip("[]"), registry=REGISTRY)
+        except OSError as error:
+            raise CannotServeMetrics(f"cannot serve metrics on {self._listen}: {error.strerror}") from None
+        return f"{host}:{self._serving[0].server_port}"
+
+    def stop(self) -> None:
+        """Serves no longer."""
+        if self._serving is not None:
+            server, thread = self._serving
+            server.shutdown()
+            server.server_close()
+            thread.join()
+            REGISTRY.unregister(self._queues)
+
+
+class _Queues(Collector):
+    """The queues are the database's, so every process tells the same of them: take the maximum, not the sum."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def describe(self) -> list[Metric]:
+        """Nothing, so that registering asks no database."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """What is stored now; nothing where the database does not answer, which ``matching_healthy`` tells."""
+        try:
+            found = self._database.read(queues.depths)
+        except DomainError:
+            return
+        yield _by_status("matching_provisioning_jobs", "Jobs that have not ended, by status.", found.jobs)
+        yield GaugeMetricFamily(
+            "matching_provisioning_oldest_seconds",
+            "Age of the oldest job that has not ended; 0 where there is none.",
+            found.oldest_job_seconds,
+        )
+        yield _by_status(
+            "matching_notifications", "Notifications that have not been sent, by status.", found.notifications
+        )
+        yield GaugeMetricFamily(
+            "matching_notifications_oldest_seconds",
+            "Age of the oldest pending notification; 0 where there is none.",
+            found.oldest_notification_seconds,
+        )
+
+
+def _by_status(name: str, documentation: str, counts: Mapping[str, int]) -> Metric:
+    family = GaugeMetricFamily(name, documentation, labels=["status"])
+    for status, count in counts.items():
+        family.add_metric([status], count)
+    return family

@@ -23,6 +23,8 @@ from matching_server.storage import (
     eligibility,
     event_log,
     matches,
+    queues,
+    retention,
     rules,
 )
 from matching_server.storage import provisioning as queue
@@ -201,6 +203,16 @@ STATEMENTS: dict[str, tuple[str, str | None, Run]] = {
         QUEUE,
         "ix_workspace_provisioning_queue_due",
         lambda tx, crowd: queue.take(tx, 1, timedelta(0)),
+    ),
+    "how many jobs wait": (
+        QUEUE,
+        "ix_workspace_provisioning_queue_due",
+        lambda tx, crowd: queues.depths(tx.conn),
+    ),
+    "old jobs that were completed": (
+        QUEUE,
+        "ix_workspace_provisioning_queue_created_at_id",
+        lambda tx, crowd: retention.forget_history(tx, timedelta(days=1)),
     ),
     "leases that ran out": (
         QUEUE,

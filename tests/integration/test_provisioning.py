@@ -15,10 +15,13 @@ from matching_server.domain.provisioning import WELCOME_TEXT, LeasedJob, LeaseLo
 from matching_server.operations.provisioning import (
     AttemptResult,
     attempt,
+    extend_leases,
+    hand_back,
     return_expired_leases,
     take_jobs,
 )
 from matching_server.storage import provisioning as queue
+from matching_server.storage import queues
 from matching_server.storage.database import Transaction
 from tests.integration.jobs import end_lease, everything, failing, finalized, job_of, make_due, take
 from tests.integration.world import WAIT, World, answers, together
@@ -228,3 +231,63 @@ def test_a_worker_that_freezes_in_its_transaction_loses_the_lease_there(world: W
         assert result.result(WAIT) is R.LEASE_LOST
     assert job_of(world, match, "status, lease_token") == ("processing", job.lease_token)
     assert attempt(world.runner, job) is R.COMPLETED
+
+
+def test_a_heartbeat_extends_the_leases_that_are_still_ones_own(world: World) -> None:
+    mine, lost, locked = (finalized(world) for _ in range(3))
+    jobs = {job.match_id: job for job in take_jobs(world.runner, 3)}
+    world.run(
+        "UPDATE workspace_provisioning_queue SET lease_token = gen_random_uuid() WHERE match_id = :id",
+        id=lost.id,
+    )
+    ends = {match.id: job_of(world, match, "lease_expires_at")[0] for match in (mine, lost, locked)}
+    with held(
+        world.conn, "SELECT FROM workspace_provisioning_queue WHERE match_id = :id FOR UPDATE", id=locked.id
+    ):
+        extend_leases(world.runner, list(jobs.values()))
+    assert job_of(world, mine, "lease_expires_at")[0] > ends[mine.id]
+    assert job_of(world, lost, "lease_expires_at")[0] == ends[lost.id]
+    assert job_of(world, locked, "lease_expires_at")[0] == ends[locked.id]
+
+
+def test_a_job_that_is_handed_back_is_as_it_was_before_it_was_taken(world: World) -> None:
+    match = finalized(world)
+    late = take(world)
+    assert hand_back(world.runner, [late]) == 1
+    assert world.effects[-1].job_queued
+    assert job_of(world, match, "status, attempt_count, lease_token") == ("pending", 0, None)
+    assert world.ask("SELECT count(*) FROM workspace_provisioning_attempts") == 0
+    again = take(world)
+    assert (again.attempt, again.match_id) == (1, match.id)
+    # Whoever gave it up has no say in it any more.
+    assert hand_back(world.runner, [late]) == 0
+    assert attempt(world.runner, late) is R.LEASE_LOST
+    assert attempt(world.runner, again) is R.COMPLETED
+
+
+def test_a_rollback_that_is_handed_back_is_still_one(world: World) -> None:
+    match = finalized(world)
+    for _ in range(world.policy.provision_max_attempts):
+        take(world)
+        end_lease(world)
+        return_expired_leases(world.runner)
+    job = take(world)
+    assert job.status is JobStatus.ROLLBACK_NEEDED
+    assert hand_back(world.runner, [job]) == 1
+    assert job_of(world, match, "status, attempt_count") == ("rollback_needed", job.attempt)
+    assert attempt(world.runner, take(world)) is R.ROLLED_BACK
+
+
+def test_what_waits_is_counted_by_status(world: World) -> None:
+    empty = world.database.read(queues.depths)
+    assert (empty.oldest_job_seconds, sum(empty.jobs.values())) == (0, 0)
+    for _ in range(3):
+        finalized(world)
+    world.run("UPDATE workspace_provisioning_queue SET created_at = clock_timestamp() - interval '1 h'")
+    take(world)
+    assert attempt(world.runner, take(world)) is R.COMPLETED
+    found = world.database.read(queues.depths)
+    assert found.jobs == {"pending": 1, "processing": 1, "rollback_needed": 0}
+    assert 3600 <= found.oldest_job_seconds < 3700
+    assert found.notifications["pending"] > 0
+    assert 0 < found.oldest_notification_seconds < 100

@@ -196,3 +196,26 @@ def test_retention_leaves_a_project_alone_that_is_busy(world: World) -> None:
     with held(world.conn, LOCK_HEAD, project=match.project_id):
         assert upkeep.forget(world.runner) == 0
     assert upkeep.forget(world.runner) == 1
+
+
+def test_old_jobs_go_once_they_were_completed_and_the_audit_does_not_mind(world: World) -> None:
+    on = world.under(auto_provision=True, event_retention=timedelta(days=3))
+    world.advisor(slots=9)
+    matches = [on.approve(on.create()) for _ in range(3)]
+    for _ in matches[:2]:
+        [job] = provisioning.take_jobs(on.runner, 1)
+        assert provisioning.attempt(on.runner, job) is AttemptResult.COMPLETED
+    world.run(
+        "UPDATE workspace_provisioning_queue SET created_at = created_at - interval '4 days',"
+        " updated_at = updated_at - CASE match_id WHEN :young THEN interval '1 h' ELSE interval '4 days' END",
+        young=matches[1].id,
+    )
+    # Not by the trigger, which writes down when a match was changed.
+    world.run("ALTER TABLE advisor_match_requests DISABLE TRIGGER USER")
+    world.run("UPDATE advisor_match_requests SET updated_at = updated_at - interval '4 days'")
+    world.run("ALTER TABLE advisor_match_requests ENABLE TRIGGER USER")
+    assert upkeep.forget(on.runner) == 1
+    left = world.rows("SELECT match_id, status FROM workspace_provisioning_queue ORDER BY status")
+    assert left == [(matches[1].id, "completed"), (matches[2].id, "pending")]
+    assert world.ask("SELECT count(*) FROM workspace_provisioning_attempts") == 1
+    assert upkeep.forget(on.runner) == 0

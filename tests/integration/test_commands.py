@@ -1,0 +1,40 @@
+"""Commands that cannot run say in one line what the user has to put right."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+AWAY = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
+
+
+def refusal(command: str, **settings: str) -> str:
+    """The one line of a command that is told these settings and no others."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MATCHING_")}
+    refused = subprocess.run(
+        [sys.executable, "-m", "matching_server.cli", command],
+        env=inherited | {f"MATCHING_{name.upper()}": value for name, value in settings.items()},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (refused.returncode, refused.stdout) == (2, "")
+    [line] = refused.stderr.splitlines()
+    return line.removeprefix("matching-server: ")
+
+
+def test_a_server_that_cannot_start_says_why(empty_database_url: str, redis_url: str) -> None:
+    assert refusal("serve", database_url=empty_database_url) == "MATCHING_REDIS_URL is not set"
+    assert "run 'matching-server migrate'" in refusal(
+        "serve", database_url=empty_database_url, redis_url=redis_url
+    )
+    assert refusal("serve", metrics_listen="nowhere") == "MATCHING_METRICS_LISTEN: must be host:port"
+
+
+def test_a_worker_that_cannot_start_says_why(redis_url: str) -> None:
+    assert refusal("worker") == "MATCHING_DATABASE_URL is not set"
+    assert refusal("worker", database_url=AWAY, redis_url=redis_url).startswith(
+        "the database of MATCHING_DATABASE_URL cannot be used"
+    )

@@ -14,6 +14,7 @@ from matching_server import config
 from matching_server.commands import CannotRun, required
 from matching_server.config import SettingsError
 
+VIOLATED = 1
 USAGE_ERROR = 2
 DEFAULT_DATA_DIR = Path(".matching")
 
@@ -103,6 +104,22 @@ def seed(
         seeding.load(url, redis_url.get_secret_value() if redis_url else None, file)
     if advisors is not None:
         seeding.add_advisors(url, advisors, number)
+
+
+@app.command()
+def audit(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="First repair what follows from other rows, and log each repair.")
+    ] = False,
+) -> None:
+    """Checks the invariants of the database of MATCHING_DATABASE_URL, all at one moment, while servers may run.
+
+    Prints each violation with its rows. The status is 1 if there is any (with --repair: if any is left), else 0.
+    """
+    from matching_server.commands import auditing
+
+    if not auditing.audit(config.load(), repair=repair):
+        raise typer.Exit(VIOLATED)
 
 
 def main() -> None:

@@ -132,6 +132,7 @@ class Settings(BaseSettings):
             provision_backoff=timedelta(seconds=self.provision_backoff_seconds),
             provision_lease=timedelta(seconds=self.provision_lease_seconds),
             event_retention=timedelta(days=self.event_retention_days),
+            sweep=timedelta(seconds=self.sweep_seconds),
         )
 
 

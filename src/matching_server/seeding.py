@@ -8,8 +8,7 @@ as a call.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,14 +22,11 @@ from advisor_matching.v1 import availability_service_pb2, directory_service_pb2
 from matching_server.domain.calls import Call
 from matching_server.domain.errors import InvalidArgument
 from matching_server.domain.model import Advisor, Caller, Project, Role
+from matching_server.offline import offline_runner
 from matching_server.operations import availability, directory
 from matching_server.operations.commands import ListAdvisors, Page, UpdateAvailability
-from matching_server.operations.picture import Picture
-from matching_server.operations.policy import Policy
-from matching_server.operations.runner import Runner
 from matching_server.rpc.fields import read
 from matching_server.rpc.inputs import UpdateAvailabilityInput, UpsertAdvisorInput, UpsertProjectInput
-from matching_server.storage.availability_cache import AvailabilityCache
 from matching_server.storage.bulk import add_advisors
 from matching_server.storage.database import Database
 from matching_server.synthetic import synthetic_advisor
@@ -38,8 +34,6 @@ from matching_server.synthetic import synthetic_advisor
 _CALL = Call(Caller(UUID(int=0), "", frozenset({Role.SERVICE})), correlation_id="seed")
 _BATCH = 2_000
 """Synthetic advisors in one transaction."""
-Forget = Callable[[Collection[UUID]], None]
-"""Tells servers that run that what they know of these advisors is old."""
 
 
 class SeedError(Exception):
@@ -87,8 +81,8 @@ def read_directory(file: Path) -> Directory:
 
 def is_empty(database: Database) -> bool:
     """Whether the database has no advisor yet."""
-    runner = _runner(database, _nobody_to_tell)
-    return not directory.list_advisors(runner, _CALL, ListAdvisors(page=Page(1))).items
+    with offline_runner(database) as runner:
+        return not directory.list_advisors(runner, _CALL, ListAdvisors(page=Page(1))).items
 
 
 def load_directory(database: Database, content: Directory, redis_url: str | None = None) -> Iterator[None]:
@@ -96,8 +90,7 @@ def load_directory(database: Database, content: Directory, redis_url: str | None
 
     Servers that run with the Redis of ``redis_url`` see at once what has changed, others within 2 s.
     """
-    with _cache(redis_url) as forget:
-        runner = _runner(database, forget)
+    with offline_runner(database, redis_url=redis_url) as runner:
         for project in content.projects:
             directory.upsert_project(runner, _CALL, project)
             yield
@@ -122,27 +115,6 @@ def add_synthetic_advisors(database: Database, count: int, seed: int) -> Iterato
         batch = [synthetic_advisor(seed, number) for number in range(first, min(first + _BATCH, count))]
         added = database.transact(partial(add_advisors, newcomers=batch)).value
         yield AddedBatch(len(batch), added)
-
-
-def _runner(database: Database, forget: Forget) -> Runner:
-    return Runner(database, Policy(), Picture(database), lambda effects: forget(effects.availability_changed))
-
-
-@contextmanager
-def _cache(redis_url: str | None) -> Iterator[Forget]:
-    if redis_url is None:
-        yield _nobody_to_tell
-        return
-    cache = AvailabilityCache(redis_url)
-    cache.start()
-    try:
-        yield cache.forget
-    finally:
-        cache.stop()
-
-
-def _nobody_to_tell(advisor_ids: Collection[UUID]) -> None:
-    """Running servers find by themselves what has changed."""
 
 
 def _entry(file: Path, place: str, parse: Any, entry: Any) -> Any:

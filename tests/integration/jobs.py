@@ -8,7 +8,7 @@ from typing import Any
 
 from matching_server.domain.model import Match
 from matching_server.domain.provisioning import LeasedJob
-from matching_server.operations.provisioning import take_jobs
+from matching_server.operations.provisioning import AttemptResult, attempt, take_jobs
 from tests.integration.world import World
 
 
@@ -71,3 +71,20 @@ def everything(world: World, match: Match) -> list[Any]:
         world.ask("SELECT count(*) FROM notification_outbox"),
         world.ask("SELECT count(*) FROM workspace_provisioning_attempts"),
     ]
+
+
+def fail_for_good(world: World) -> list[AttemptResult]:
+    """Every attempt that there is fails."""
+    results = []
+    with failing(world):
+        while jobs := take_jobs(world.runner, 1):
+            results.append(attempt(world.runner, jobs[0]))
+            make_due(world)
+    return results
+
+
+def rolled_back(world: World, match: Match | None = None) -> Match:
+    """A match, a new one that both sides have approved unless given, whose workspace could not be made."""
+    match = match or finalized(world)
+    assert fail_for_good(world)[-1] is AttemptResult.ROLLED_BACK
+    return world.match(match.id)

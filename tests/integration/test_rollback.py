@@ -25,10 +25,10 @@ from matching_server.operations.provisioning import (
 from tests.integration.jobs import (
     end_lease,
     everything,
+    fail_for_good,
     failing,
     finalized,
     job_of,
-    make_due,
     take,
 )
 from tests.integration.world import World, call
@@ -43,16 +43,6 @@ def world(world: World) -> World:
     """Workspaces are made, and one advisor is free for many projects."""
     world.advisor(slots=100)
     return world.under(auto_provision=True)
-
-
-def fail_for_good(world: World) -> list[AttemptResult]:
-    """Every attempt that there is fails."""
-    results = []
-    with failing(world):
-        while jobs := take_jobs(world.runner, 1):
-            results.append(attempt(world.runner, jobs[0]))
-            make_due(world)
-    return results
 
 
 @pytest.mark.parametrize("last", list(Side), ids=lambda side: side.value)

@@ -188,6 +188,16 @@ class RuleNotFound(NotFound):
     noun = "rule"
 
 
+class JobNotFound(NotFound):
+    """There is nothing to try again: the match was never finalized."""
+
+    reason = Reason.JOB_NOT_FOUND
+    noun = "job"
+
+    def __init__(self, match_id: UUID | str) -> None:
+        DomainError.__init__(self, f"match {match_id} was never finalized: it has no job to try again")
+
+
 class DuplicateMatchRequest(DomainError):
     """The project has an unsettled match and the caller asked to be told."""
 
@@ -265,11 +275,17 @@ class InvalidTransition(PreconditionFailed):
     reason = Reason.INVALID_TRANSITION
 
     def __init__(
-        self, current: MatchStatus | None, target: MatchStatus, match_id: UUID | None = None
+        self,
+        current: MatchStatus | None,
+        target: MatchStatus,
+        match_id: UUID | None = None,
+        *,
+        because: str | None = None,
     ) -> None:
         source = current.value if current else "none"
+        refused = f"a match that is {source} cannot become {target.value}"
         super().__init__(
-            f"a match that is {source} cannot become {target.value}",
+            f"{refused}: {because}" if because else refused,
             metadata={"from": source, "to": target.value},
         )
         if match_id is not None:

@@ -18,6 +18,7 @@ from matching_server.domain.errors import (
     ProjectNotFound,
 )
 from matching_server.domain.events import EventType, ReleasedPayload
+from matching_server.domain.interventions import InterventionType
 from matching_server.domain.lifecycle import Action, next_status
 from matching_server.domain.model import (
     Advisor,
@@ -33,7 +34,7 @@ from matching_server.operations import transitions
 from matching_server.operations.commands import AssignAdvisor, AssignedAdvisor, ReleaseAdvisor
 from matching_server.operations.policy import DEFAULT_EXPIRES_IN, Policy
 from matching_server.operations.runner import Runner
-from matching_server.storage import assignments, availability, directory, matches, workspace
+from matching_server.storage import assignments, availability, directory, interventions, matches, workspace
 from matching_server.storage.availability import Claim
 from matching_server.storage.database import Transaction
 from matching_server.storage.event_log import ProjectLog, lock_project
@@ -198,9 +199,9 @@ def _record(tx: Transaction, command: AssignAdvisor, match: Match) -> UUID:
         role=command.role,
         reason=command.reason,
     )
-    workspace.log_intervention(
+    interventions.log(
         tx,
-        "advisor_assigned",
+        InterventionType.ADVISOR_ASSIGNED,
         match_id=match.id,
         project_id=match.project_id,
         reason=command.reason,
@@ -249,9 +250,9 @@ def _release(tx: Transaction, call: Call, command: ReleaseAdvisor) -> bool:
         elif had_access:
             availability.give_back(tx, advisor_id)
             transitions.tell_released(tx, project_id, advisor_id, match)
-        workspace.log_intervention(
+        interventions.log(
             tx,
-            "advisor_released",
+            InterventionType.ADVISOR_RELEASED,
             match_id=match_id,
             project_id=project_id,
             reason=command.reason,

@@ -14,12 +14,14 @@ from matching_server.domain.model import (
     AvailabilityPreferences,
     AvailabilityStatus,
     Decision,
+    JobStatus,
     Match,
     MatchCriteria,
     MatchStatus,
     Side,
     WorkspaceRole,
 )
+from matching_server.domain.provisioning import ProvisioningJob
 
 T = TypeVar("T")
 
@@ -145,6 +147,32 @@ class ListAdvisors:
     skill: str | None = None
     framework: str | None = None
     available: bool | None = None
+    page: Page = Page()
+
+
+@dataclass(frozen=True, slots=True)
+class RetriedProvisioning:
+    """The match, finalized, and the job that was queued for it."""
+
+    match: Match
+    job: ProvisioningJob
+
+
+@dataclass(frozen=True, slots=True)
+class ListProvisioningJobs:
+    """Provisioning jobs in any of the statuses; none given means all."""
+
+    statuses: tuple[JobStatus, ...] = ()
+    page: Page = Page()
+
+
+@dataclass(frozen=True, slots=True)
+class ListInterventions:
+    """The interventions that meet every filter given."""
+
+    project_id: UUID | None = None
+    match_id: UUID | None = None
+    intervention_type: str | None = None
     page: Page = Page()
 
 

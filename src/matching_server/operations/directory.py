@@ -9,11 +9,12 @@ from sqlalchemy import Connection
 
 from matching_server.domain.calls import Call
 from matching_server.domain.errors import AdvisorNotFound, ProjectNotFound
+from matching_server.domain.interventions import InterventionType
 from matching_server.domain.model import Advisor, Caller, ClosedReason, Project
 from matching_server.operations import access, transitions
 from matching_server.operations.commands import ListAdvisors, PageOf
 from matching_server.operations.runner import Runner
-from matching_server.storage import availability, directory, matches, workspace
+from matching_server.storage import availability, directory, interventions, matches
 from matching_server.storage.database import Transaction
 from matching_server.storage.event_log import lock_project
 
@@ -77,8 +78,11 @@ def _deactivate(tx: Transaction, call: Call, advisor_id: UUID, reason: str | Non
         raise AdvisorNotFound(advisor_id)
     if current.advisor_active:
         directory.deactivate_advisor(tx, advisor_id)
-        workspace.log_intervention(
-            tx, "advisor_deactivated", reason=reason, details={"advisorId": str(advisor_id)}
+        interventions.log(
+            tx,
+            InterventionType.ADVISOR_DEACTIVATED,
+            reason=reason,
+            details={"advisorId": str(advisor_id)},
         )
     advisor = directory.get_advisor(tx.conn, advisor_id)
     assert advisor is not None

@@ -23,3 +23,5 @@ class Policy:
     """Before the second attempt; doubled for each further one, with jitter."""
     provision_lease: timedelta = timedelta(seconds=60)
     event_retention: timedelta = timedelta(days=30)
+    sweep: timedelta = timedelta(seconds=5)
+    """How often the service looks for what has expired: what an audit allows it to be late by."""

@@ -26,13 +26,13 @@ from matching_server.domain.model import (
     WorkspaceRole,
 )
 from matching_server.domain.provisioning import (
-    FAILURE,
     WELCOME_TEXT,
     LeasedJob,
     LeaseLost,
     PermanentFault,
     backoff,
 )
+from matching_server.operations import failures
 from matching_server.operations.runner import Runner
 from matching_server.operations.transitions import notification_payload
 from matching_server.storage import (
@@ -210,23 +210,13 @@ def _undo(tx: Transaction, job: LeasedJob, fault: Fault) -> None:
             raise LeaseLost
         provisioning.fail(tx, job, fault.error, permanent=fault.permanent)
         reverted = _reverted(tx, log, match, fault)
-        payload = {
-            "matchId": str(match.id),
-            "projectId": str(match.project_id),
-            "reason": fault.error,
-            "timestamp": log.now.isoformat(),
+        details = {
+            "attempts": job.attempt,
+            "revertedTo": reverted.status.value,
+            "withdrawn": failures.withdrawn(match, reverted),
         }
-        workspace.log_intervention(
-            tx,
-            FAILURE,
-            match_id=match.id,
-            project_id=match.project_id,
-            reason=fault.error,
-            details={**payload, "attempts": job.attempt, "revertedTo": reverted.status.value},
-        )
-        outbox.enqueue(
-            tx, NotificationType.PROVISIONING_FAILURE, outbox.admins(tx), payload, high_priority=True
-        )
+        failures.log(tx, match, fault.error, log.now, details)
+        failures.alert(tx, match, fault.error, log.now)
         log.append(
             EventType.PROVISIONING_FAILED,
             ProvisioningFailedPayload(

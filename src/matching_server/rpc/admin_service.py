@@ -5,8 +5,18 @@ from __future__ import annotations
 from advisor_matching.v1 import admin_service_pb2 as pb
 from matching_server.domain.calls import Call
 from matching_server.domain.rules import PreferenceRule
-from matching_server.operations import assignments, availability, matching, rules, simulating
-from matching_server.operations.commands import AssignedAdvisor
+from matching_server.operations import (
+    assignments,
+    auditing,
+    availability,
+    matching,
+    operating,
+    retrying,
+    rules,
+    simulating,
+)
+from matching_server.operations.auditing import RepairedInvariants
+from matching_server.operations.commands import AssignedAdvisor, RetriedProvisioning
 from matching_server.operations.runner import Runner
 from matching_server.rpc.convert_admin import (
     assigned_advisor_message,
@@ -15,6 +25,14 @@ from matching_server.rpc.convert_admin import (
     rule_page_message,
 )
 from matching_server.rpc.convert_explanation import explanation_message, simulation_message
+from matching_server.rpc.convert_operator import (
+    audit_message,
+    intervention_page_message,
+    job_page_message,
+    repaired_message,
+    retried_message,
+    stats_message,
+)
 from matching_server.rpc.fields import read
 from matching_server.rpc.inputs import (
     AssignAdvisorInput,
@@ -22,6 +40,12 @@ from matching_server.rpc.inputs import (
     PageInput,
     ReleaseAdvisorInput,
     SimulateMatchInput,
+)
+from matching_server.rpc.operator_inputs import (
+    ListInterventionsInput,
+    ListProvisioningJobsInput,
+    RepairInvariantsInput,
+    StatsInput,
 )
 from matching_server.rpc.rule_inputs import CreatePreferenceRuleInput, RuleIdInput
 
@@ -83,6 +107,47 @@ class AdminService:
         rules.delete_preference_rule(self._runner, call, read(RuleIdInput, request).rule_id)
         return pb.DeletePreferenceRuleResponse()
 
+    def get_provisioning_stats(
+        self, request: pb.GetProvisioningStatsRequest, call: Call
+    ) -> pb.GetProvisioningStatsResponse:
+        """Sums up the provisioning jobs of a window."""
+        window = read(StatsInput, request).window
+        return stats_message(operating.get_provisioning_stats(self._runner, call, window))
+
+    def list_provisioning_jobs(
+        self, request: pb.ListProvisioningJobsRequest, call: Call
+    ) -> pb.ListProvisioningJobsResponse:
+        """Lists the provisioning jobs."""
+        command = read(ListProvisioningJobsInput, request).command()
+        return job_page_message(operating.list_provisioning_jobs(self._runner, call, command))
+
+    def retry_provisioning(
+        self, request: pb.RetryProvisioningRequest, call: Call
+    ) -> pb.RetryProvisioningResponse | bytes:
+        """Queues a new job; a repeat of a remembered request gets the very bytes of the first answer."""
+        match_id = read(MatchIdInput, request).match_id
+        retried = retrying.retry_provisioning(self._runner, call, match_id, _encode_retried)
+        return retried if isinstance(retried, bytes) else retried_message(retried)
+
+    def list_interventions(
+        self, request: pb.ListInterventionsRequest, call: Call
+    ) -> pb.ListInterventionsResponse:
+        """Lists the interventions."""
+        command = read(ListInterventionsInput, request).command()
+        return intervention_page_message(operating.list_interventions(self._runner, call, command))
+
+    def audit_invariants(self, _request: pb.AuditInvariantsRequest, call: Call) -> pb.AuditInvariantsResponse:
+        """Checks every invariant."""
+        return audit_message(auditing.audit_invariants(self._runner, call))
+
+    def repair_invariants(
+        self, request: pb.RepairInvariantsRequest, call: Call
+    ) -> pb.RepairInvariantsResponse | bytes:
+        """Repairs what can be; a repeat of a remembered request gets the very bytes of the first answer."""
+        names = read(RepairInvariantsInput, request).names()
+        repaired = auditing.repair_invariants(self._runner, call, names, _encode_repaired)
+        return repaired if isinstance(repaired, bytes) else repaired_message(repaired)
+
 
 def _encode_assigned(assigned: AssignedAdvisor) -> bytes:
     return assigned_advisor_message(assigned).SerializeToString()
@@ -94,3 +159,11 @@ def _created_rule(rule: PreferenceRule) -> pb.CreatePreferenceRuleResponse:
 
 def _encode_rule(rule: PreferenceRule) -> bytes:
     return _created_rule(rule).SerializeToString()
+
+
+def _encode_retried(retried: RetriedProvisioning) -> bytes:
+    return retried_message(retried).SerializeToString()
+
+
+def _encode_repaired(repaired: RepairedInvariants) -> bytes:
+    return repaired_message(repaired).SerializeToString()

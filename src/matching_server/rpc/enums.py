@@ -53,6 +53,7 @@ WORKSPACE_ROLE = EnumMap(types_pb2.WorkspaceRole, model.WorkspaceRole)
 WORKSPACE_PROVISIONING = EnumMap(types_pb2.WorkspaceProvisioning, model.ProvisioningState)
 PENDING_REASON = EnumMap(types_pb2.PendingReason, model.PendingReason)
 CLOSED_REASON = EnumMap(types_pb2.ClosedReason, model.ClosedReason)
+JOB_STATUS = EnumMap(types_pb2.ProvisioningJobStatus, model.JobStatus)
 RULE_EFFECT = EnumMap(types_pb2.RuleEffect, rules.RuleEffect)
 ACTOR_TYPE = EnumMap(types_pb2.ActorType, model.ActorType)
 

@@ -22,6 +22,7 @@ from matching_server.domain.model import (
     AssignmentType,
     AvailabilityStatus,
     Decision,
+    JobStatus,
     MatchStatus,
     ProjectComplexity,
     WorkspaceRole,
@@ -43,6 +44,8 @@ DEFAULT_PAGE = 50
 MAX_SIMULATED = 1000
 DEFAULT_SIMULATED = 50
 MAX_EXPIRES_IN = timedelta(hours=168)
+MAX_WINDOW = timedelta(days=366)
+DEFAULT_WINDOW = timedelta(hours=24)
 MAX_POINTS = 100
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -184,15 +187,21 @@ def _event_type(name: str) -> EventType:
         raise ValueError("is not the name of an event") from None
 
 
-def _expires_in(value: Duration) -> timedelta:
-    # Compared before it becomes a timedelta, which a Duration can overflow.
-    seconds, nanos = value.seconds, value.nanos
-    if not -1_000_000_000 < nanos < 1_000_000_000 or seconds * nanos < 0:
-        raise ValueError("is not a valid duration")
-    nanoseconds = seconds * 1_000_000_000 + nanos
-    if not 1_000_000_000 <= nanoseconds <= int(MAX_EXPIRES_IN.total_seconds()) * 1_000_000_000:
-        raise ValueError("must be from 1 s to 168 h")
-    return timedelta(microseconds=nanoseconds // 1000)
+def _span(longest: timedelta, bounds: str) -> BeforeValidator:
+    """A duration from a second to ``longest``; ``bounds`` says so."""
+    limit = int(longest.total_seconds()) * 1_000_000_000
+
+    def check(value: Duration) -> timedelta:
+        # Compared before it becomes a timedelta, which a Duration can overflow.
+        seconds, nanos = value.seconds, value.nanos
+        if not -1_000_000_000 < nanos < 1_000_000_000 or seconds * nanos < 0:
+            raise ValueError("is not a valid duration")
+        nanoseconds = seconds * 1_000_000_000 + nanos
+        if not 1_000_000_000 <= nanoseconds <= limit:
+            raise ValueError(f"must be {bounds}")
+        return timedelta(microseconds=nanoseconds // 1000)
+
+    return BeforeValidator(check)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -252,13 +261,15 @@ Points = Annotated[float, Field(ge=-MAX_POINTS, le=MAX_POINTS, allow_inf_nan=Fal
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 OfService = Annotated[None, BeforeValidator(_of_service)]
 """A field that the service fills: callers leave it out."""
-ExpiresIn = Annotated[timedelta, BeforeValidator(_expires_in)]
+ExpiresIn = Annotated[timedelta, _span(MAX_EXPIRES_IN, "from 1 s to 168 h")]
+Window = Annotated[timedelta, _span(MAX_WINDOW, "from 1 s to 366 days")]
 PageSize = Annotated[int, AfterValidator(_page_size)]
 PageToken = Annotated[Position | None, BeforeValidator(decode_page_token)]
 StatusIn = Annotated[MatchStatus, _enum(enums.MATCH_STATUS)]
 DecisionIn = Annotated[Decision, _enum(enums.DECISION)]
 AvailabilityStatusIn = Annotated[AvailabilityStatus, _enum(enums.AVAILABILITY_STATUS)]
 EventTypeIn = Annotated[EventType, BeforeValidator(_event_type)]
+JobStatusIn = Annotated[JobStatus, _enum(enums.JOB_STATUS)]
 RuleEffectIn = Annotated[RuleEffect, _enum(enums.RULE_EFFECT)]
 ComplexityIn = Annotated[ProjectComplexity, _enum(enums.PROJECT_COMPLEXITY)]
 AssignmentTypeIn = Annotated[AssignmentType, _enum(enums.ASSIGNMENT_TYPE)]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from matching_server.domain.events import EventType
+from matching_server.domain.interventions import InterventionType
 from matching_server.domain.lifecycle import LEGAL_STEPS
 from matching_server.domain.model import MatchStatus
-from matching_server.domain.provisioning import FAILURE
+from matching_server.storage.outbox import NotificationType
 from matching_server.storage.tables import HELD, OPEN, UNSETTLED
 
-_RECENTLY = "clock_timestamp() - interval '1 hour'"
-"""Retention takes completed jobs and sent notifications away, though never within an hour."""
+_RECENTLY = "transaction_timestamp() - interval '1 hour'"
+"""Retention takes completed jobs and sent notifications away, though never within an hour.
+
+The time is that of the transaction: an audit on one snapshot must not call late what became due after it.
+"""
 
 
 def _quoted(word: str | None) -> str:
@@ -178,14 +182,14 @@ WITH jobs AS (
             OR (m.status = 'finalized' AND m.provisioning_state = 'queued') IS NOT TRUE AS rolled_back,
         EXISTS (
             SELECT FROM admin_matching_interventions i
-            WHERE i.match_id = j.match_id AND i.intervention_type = '{FAILURE}'
+            WHERE i.match_id = j.match_id AND i.intervention_type = '{InterventionType.PROVISIONING_FAILURE}'
                 AND i.created_at >= j.created_at AND i.created_at < coalesce(j.next_created_at, 'infinity')
         ) AS logged,
         j.updated_at <= {_RECENTLY}
             OR NOT EXISTS (SELECT FROM auth.users u WHERE u.roles @> ARRAY['admin'])
             OR EXISTS (
                 SELECT FROM notification_outbox n
-                WHERE n.type = '{FAILURE}'
+                WHERE n.type = '{NotificationType.PROVISIONING_FAILURE}'
                     AND n.payload ->> 'matchId' = j.match_id::text
                     AND n.created_at >= j.created_at
                     AND n.created_at < coalesce(j.next_created_at, 'infinity')
@@ -204,7 +208,7 @@ LEASES_ARE_SWEPT = """
 SELECT id AS job_id, match_id, lease_expires_at::text
 FROM workspace_provisioning_queue
 WHERE status = 'processing' AND (lease_expires_at IS NULL
-    OR lease_expires_at < clock_timestamp() - 2 * make_interval(secs => :sweep_seconds))
+    OR lease_expires_at < transaction_timestamp() - 2 * make_interval(secs => :sweep_seconds))
 """
 
 LOG_HAS_NO_GAP = """
@@ -244,11 +248,11 @@ OUTBOX_MOVES = """
 SELECT id AS notification_id, type, attempt_count, next_attempt_at::text
 FROM notification_outbox
 WHERE status = 'pending'
-    AND (next_attempt_at IS NULL OR next_attempt_at > clock_timestamp() + interval '1 day')
+    AND (next_attempt_at IS NULL OR next_attempt_at > transaction_timestamp() + interval '1 day')
 """
 
 EXPIRED_IS_CLOSED = f"""
 SELECT id AS match_id, project_id, status, expires_at::text
 FROM advisor_match_requests
-WHERE {OPEN} AND expires_at < clock_timestamp() - 2 * make_interval(secs => :sweep_seconds)
+WHERE {OPEN} AND expires_at < transaction_timestamp() - 2 * make_interval(secs => :sweep_seconds)
 """

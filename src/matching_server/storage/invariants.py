@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, RowMapping, text
 
 from matching_server.storage import invariant_queries as queries
+from matching_server.storage.database import Transaction
 
 MAX_ROWS = 100
 """As many rows are told of one violated invariant; a broken database need not be shown whole."""
@@ -122,22 +124,44 @@ def audit(
     names: Collection[str] | None = None,
     *,
     max_attempts: int = 3,
+    max_rows: int = MAX_ROWS,
 ) -> list[Violation]:
     """Runs the invariants, or those of these names, and returns the ones that do not hold.
 
     Args:
         conn: a connection to the database; nothing is written.
         sweep_seconds: how often the service sweeps, for what it may be late with.
+        names: which ones; ``None``: all.
         max_attempts: how often the service tries a job.
+        max_rows: as many rows, at most, are told of each.
     """
     params = {"sweep_seconds": sweep_seconds, "max_attempts": max_attempts}
     chosen = [invariant for invariant in INVARIANTS if names is None or invariant.name in names]
-    return [violation for invariant in chosen if (violation := _check(conn, invariant, params))]
+    return [
+        violation
+        for invariant in chosen
+        if (violation := _check(conn, invariant, params, max_rows)) is not None
+    ]
 
 
-def _check(conn: Connection, invariant: Invariant, params: dict[str, float]) -> Violation | None:
+def be_patient(conn: Connection) -> None:
+    """Lets each check of this transaction take as long as a large database needs."""
+    conn.execute(text("SET LOCAL statement_timeout = '15min'"))
+
+
+def breaches_of_match(tx: Transaction, name: str, match_id: UUID, *, max_attempts: int) -> list[RowMapping]:
+    """What breaks an invariant that speaks of matches, now and for this one alone."""
+    [invariant] = [invariant for invariant in INVARIANTS if invariant.name == name]
+    query = text(f"SELECT * FROM ({invariant.sql}) breach WHERE match_id = :match_id")
+    rows = tx.conn.execute(query, {"match_id": match_id, "max_attempts": max_attempts, "sweep_seconds": 0})
+    return list(rows.mappings().all())
+
+
+def _check(
+    conn: Connection, invariant: Invariant, params: dict[str, float], max_rows: int
+) -> Violation | None:
     with conn.execute(text(invariant.sql), params) as result:
-        breaches = result.mappings().fetchmany(MAX_ROWS)
+        breaches = result.mappings().fetchmany(max_rows)
     if not breaches:
         return None
     rows = tuple({name: str(value) for name, value in row.items()} for row in breaches)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -225,9 +225,7 @@ def decide(
     """Records a side's answer together with the status, and the state of the workspace, that it leads to."""
     columns = {
         "status": status.value,
-        f"{side.value}_decision": decision.decision.value,
-        f"{side.value}_decision_reason": decision.reason,
-        f"{side.value}_decided_at": decision.decided_at,
+        **_decision_columns(side, decision),
         "provisioning_state": provisioning_state.value if provisioning_state else None,
     }
     return replace(
@@ -236,6 +234,19 @@ def decide(
         previous_status=match.status,
         provisioning_state=provisioning_state,
     )
+
+
+def queue_again(tx: Transaction, match: Match, restored: Mapping[Side, RecordedDecision]) -> Match:
+    """Finalized, with these decisions besides those that are there, and the workspace queued."""
+    queued = ProvisioningState.QUEUED
+    columns: dict[str, Any] = {"status": MatchStatus.FINALIZED.value, "provisioning_state": queued.value}
+    for side, decision in restored.items():
+        columns |= _decision_columns(side, decision)
+    changed = _update(tx, match, **columns)
+    for side, decision in restored.items():
+        changed = changed.with_decision(side, decision)
+    previous = match.previous_status if match.status is MatchStatus.FINALIZED else match.status
+    return replace(changed, status=MatchStatus.FINALIZED, previous_status=previous, provisioning_state=queued)
 
 
 def withdraw_decision(tx: Transaction, match: Match, side: Side) -> Match:
@@ -253,6 +264,14 @@ def mark_ready(tx: Transaction, match: Match) -> Match:
 def cancel_workspace(tx: Transaction, match: Match) -> Match:
     """There will be no workspace by the job that was queued; the status stays."""
     return replace(_update(tx, match, provisioning_state=None), provisioning_state=None)
+
+
+def _decision_columns(side: Side, decision: RecordedDecision) -> dict[str, Any]:
+    return {
+        f"{side.value}_decision": decision.decision.value,
+        f"{side.value}_decision_reason": decision.reason,
+        f"{side.value}_decided_at": decision.decided_at,
+    }
 
 
 def _update(tx: Transaction, match: Match, **columns: Any) -> Match:

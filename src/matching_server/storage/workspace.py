@@ -1,9 +1,8 @@
-"""The workspace: access rows, chat sessions and messages, and the interventions of operators."""
+"""The workspace: access rows, chat sessions and messages."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, update
@@ -13,7 +12,6 @@ from matching_server.domain.events import ChatMessage
 from matching_server.domain.model import ActorType, WorkspaceRole
 from matching_server.storage.database import Transaction
 from matching_server.storage.tables import (
-    admin_matching_interventions,
     advisors,
     project_advisors,
     unified_chat_messages,
@@ -91,27 +89,5 @@ def add_message(tx: Transaction, message: ChatMessage) -> None:
             response_data=message.response_data,
             seq=message.seq,
             created_at=message.created_at,
-        )
-    )
-
-
-def log_intervention(
-    tx: Transaction,
-    intervention_type: str,
-    *,
-    match_id: UUID | None = None,
-    project_id: UUID | None = None,
-    reason: str | None,
-    details: dict[str, Any],
-) -> None:
-    """Notes for operators what the service, or an admin, had to do."""
-    tx.conn.execute(
-        insert(admin_matching_interventions).values(
-            intervention_type=intervention_type,
-            match_id=match_id,
-            project_id=project_id,
-            reason=reason,
-            metadata=details,
-            created_by=tx.actor,
         )
     )

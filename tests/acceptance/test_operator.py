@@ -76,10 +76,10 @@ def test_what_was_rolled_back_is_tried_again_and_nobody_decides_twice(world: Wor
 
 
 def test_a_match_finalized_with_the_flag_off_is_provisioned_by_hand(own: World) -> None:
-    own.start(auto_provision=False)
+    own.start(auto_provision="false")
     _, _, match = own.finalized()
     assert not match.workspace_provisioning
-    assert own.admin().list_provisioning_jobs().jobs == []
+    assert not own.admin().list_provisioning_jobs().jobs
     assert own.admin().retry_provisioning(match.id).match.workspace_provisioning == QUEUED
     own.wait_for_ready(match.id)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 import pytest
@@ -31,6 +34,7 @@ from tests.integration.jobs import rolled_back
 from tests.integration.world import World, answers, call, together
 from tests.support.rounds import rounds
 
+T = TypeVar("T")
 S = MatchStatus
 DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 ROUNDS = 15
@@ -53,6 +57,16 @@ def retry(
 ) -> RetriedProvisioning | bytes:
     by = call(admin, Role.ADMIN, request_id=request_id)
     return retry_provisioning(world.runner, by, match.id, encoded)
+
+
+def later(number: int, work: Callable[[], T]) -> Callable[[], T]:
+    """In each round begun a little later than in the one before, so that now one comes first and now the other."""
+
+    def begin() -> T:
+        time.sleep(number % 5 * 0.002)
+        return work()
+
+    return begin
 
 
 def live_jobs(world: World, match: Match) -> int:
@@ -99,10 +113,11 @@ def test_a_decline(world: World) -> None:
 
 
 def test_the_expiry(world: World) -> None:
-    for _ in range(rounds(ROUNDS)):
+    for number in range(rounds(ROUNDS)):
         back = rolled_back(world)
         world.run(
-            "UPDATE advisor_match_requests SET expires_at = clock_timestamp() + interval '2 ms' WHERE id = :id",
+            "UPDATE advisor_match_requests SET expires_at = clock_timestamp() + :time WHERE id = :id",
+            time=timedelta(milliseconds=number % 8 * 2),
             id=back.id,
         )
         expired, retried = together(
@@ -177,10 +192,11 @@ def test_a_release(world: World) -> None:
 
 def test_another_request_for_the_project_of_a_match_without_a_job(world: World) -> None:
     off = world.under(auto_provision=False)
-    # Those who are active on a project are not offered it again.
-    for _ in range(rounds(ROUNDS)):
+    for number in range(rounds(ROUNDS)):
         match = off.approve(off.create())
-        retried, created = together(partial(retry, off, match), partial(off.create, match.project_id))
+        retried, created = together(
+            later(number, partial(retry, off, match)), partial(off.create, match.project_id)
+        )
         assert isinstance(created, Match), created
         if isinstance(retried, RetriedProvisioning):
             assert created.id == match.id
@@ -193,13 +209,14 @@ def test_another_request_for_the_project_of_a_match_without_a_job(world: World) 
 
 
 def test_the_advisors_deactivation(world: World) -> None:
-    for _ in range(rounds(ROUNDS)):
+    for number in range(rounds(ROUNDS)):
         world.run("UPDATE advisors SET active = false")
         advisor = world.advisor()
         back = rolled_back(world)
         assert back.matched_advisor_id == advisor
         retried, deactivated = together(
-            partial(retry, world, back), partial(deactivate_advisor, world.runner, call(), advisor, None)
+            partial(retry, world, back),
+            later(number, partial(deactivate_advisor, world.runner, call(), advisor, None)),
         )
         assert not isinstance(deactivated, Exception), deactivated
         assert isinstance(retried, (RetriedProvisioning, AdvisorInactive, InvalidTransition)), retried

@@ -16,7 +16,7 @@ from matching_server.domain.provisioning import JOB_STEPS, ProvisioningJob, Prov
 from matching_server.operations import operating
 from matching_server.operations.commands import ListInterventions, ListProvisioningJobs, Page, PageOf
 from matching_server.operations.directory import deactivate_advisor
-from matching_server.operations.provisioning import attempt, return_expired_leases
+from matching_server.operations.provisioning import attempt, hand_back, return_expired_leases
 from tests.integration.jobs import end_lease, fail_for_good, failing, finalized, make_due, rolled_back, take
 from tests.integration.world import World, call
 
@@ -286,6 +286,9 @@ def test_a_job_makes_the_steps_of_the_table_and_no_others(world: World) -> None:
         _lose_lease(world)
     attempt(world.runner, take(world))
     assert world.match(match.id).is_open
+    finalized(world)
+    assert hand_back(world.runner, [take(world)]) == 1
+    attempt(world.runner, take(world))
     release(world, taken=False)
     release(world, taken=True)
     release(world, taken=False, lost=3)

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import Connection, text
 
 from matching_server.domain.errors import IdempotencyMismatch
 from matching_server.domain.model import Match, MatchStatus, Role, Side
@@ -23,7 +24,7 @@ from matching_server.operations.auditing import (
 )
 from matching_server.operations.provisioning import AttemptResult, attempt
 from matching_server.operations.repairs import REPAIRS
-from matching_server.storage.invariants import audit
+from matching_server.storage.invariants import audit, be_patient
 from tests.integration.jobs import finalized, rolled_back, take
 from tests.integration.world import WAIT, World, call
 from tests.support.history import History, every_fate
@@ -319,6 +320,17 @@ def test_the_missing_record_of_a_failure_is_of_when_it_failed(world: World) -> N
     )
 
 
+def test_a_failed_job_that_was_not_rolled_back_is_told_and_followed_by_another(world: World) -> None:
+    admin = insert_user(world.conn, roles=["admin"])
+    world.advisor()
+    finalized(world)
+    world.run("UPDATE workspace_provisioning_queue SET status = 'failed', last_error = 'by hand'")
+    assert violated(world) == ["finalized_was_decided", "failures_are_told"]
+    assert repair(world) == RepairedInvariants({"failures_are_told": 1, "finalized_was_decided": 1}, ())
+    assert world.notified("workspace_provisioning_failure") == [admin]
+    assert attempt(world.runner, take(world)) is AttemptResult.COMPLETED
+
+
 def test_a_lease_that_ended_is_returned_and_the_last_one_goes_on_to_a_rollback(world: World) -> None:
     world.advisor()
     match = finalized(world)
@@ -463,6 +475,18 @@ def test_an_audit_writes_nothing_and_calls_nothing_late_that_became_so_after_its
     assert [one.invariant for one in world.database.read(lambda conn: audit(conn, 0))] == [
         "expired_is_closed"
     ]
+
+
+def test_a_patient_audit_may_take_long_and_leaves_no_patience_behind(world: World) -> None:
+    def patience(conn: Connection) -> str:
+        return str(conn.execute(text("SHOW statement_timeout")).scalar_one())
+
+    def patient(conn: Connection) -> str:
+        be_patient(conn)
+        return patience(conn)
+
+    assert world.database.read_only(patient) == "15min"
+    assert world.database.read_only(patience) == "10s"
 
 
 def test_the_settings_say_what_is_late_and_how_often_is_too_often(world: World) -> None:

@@ -28,9 +28,7 @@ def audit(settings: Settings, *, repair: bool) -> bool:
             database, settings.policy(), redis_url.get_secret_value() if redis_url else None
         ) as runner,
     ):
-        found = (
-            repair_patiently(runner) if repair else RepairedInvariants({}, tuple(audit_patiently(runner)))
-        )
+        found = repair_patiently(runner) if repair else RepairedInvariants({}, tuple(audit_patiently(runner)))
     typer.echo("\n".join(_lines(found)))
     return not found.violations
 

@@ -195,11 +195,14 @@ def _breaches(tx: Transaction, name: str, match_id: UUID, policy: Policy) -> Seq
 REPAIRS: Mapping[str, Repair] = {
     "load_is_counted": _recount,
     "capacity_is_respected": _recount,
+    "failures_are_told": _tell_failure,
     "finalized_was_decided": _fit_job_to_match,
     "completed_is_provisioned": _complete_workspace,
-    "failures_are_told": _tell_failure,
     "leases_are_swept": _return_lease,
     "outbox_moves": _make_due,
     "expired_is_closed": _expire,
 }
-"""By the names of the invariants; the others are a person's to decide."""
+"""By the names of the invariants; the others are a person's to decide.
+
+In the order in which they are made: a failure is told before another job takes the failed one's place.
+"""

@@ -88,8 +88,7 @@ def _fit_job_to_match(tx: Transaction, breach: Breach, policy: Policy) -> Change
             _cancel(tx, match)
         else:
             return None
-        now = 1 if live == 0 else 0
-        return Change({"liveJobs": live}, {"liveJobs": now}, match.id, match.project_id)
+        return Change({"liveJobs": live}, {"liveJobs": 0 if live else 1}, match.id, match.project_id)
 
 
 _UNWANTED = "its match is not finalized"

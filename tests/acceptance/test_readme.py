@@ -42,7 +42,7 @@ ACTIONS = {
     "its time runs out, an admin replaces it or releases the advisor, or its advisor or project is gone": Action.EXPIRE,
     "the workspace cannot be made": Action.ROLL_BACK,
     "an admin assigns in an emergency": Action.EMERGENCY_FINALIZE,
-    "an admin has the workspace tried again (*)": Action.RETRY_PROVISIONING,
+    "an admin has the workspace tried again": Action.RETRY_PROVISIONING,
     "an admin releases the advisor": Action.RELEASE,
 }
 """What the lifecycle's table calls what the code calls actions."""

@@ -33,6 +33,7 @@ END $$;
 CREATE TRIGGER record_written AFTER INSERT OR UPDATE ON advisor_availability
     FOR EACH ROW EXECUTE FUNCTION record_written();
 """
+OUTBOX = "SELECT count(*) FROM notification_outbox"
 Step = Callable[[World], object]
 
 
@@ -188,15 +189,20 @@ def profile(advisor: UUID, *, active: bool = True) -> Advisor:
         getattr(prepare, "__name__", None) or f"{prepare.func.__name__} {prepare.args[0].value}"
     ),
 )
-def test_whoever_writes_an_availability_row_says_so(world: World, prepare: Callable[[World], Step]) -> None:
+def test_whoever_writes_an_availability_row_or_a_notification_says_so(
+    world: World, prepare: Callable[[World], Step]
+) -> None:
     """What is kept of an advisor elsewhere is dropped by these effects, and by nothing else."""
     world = world.under(auto_provision=True)
     world.advisor()
     step = prepare(world)
     world.conn.exec_driver_sql(RECORD)
+    notifications = world.ask(OUTBOX)
     world.effects.clear()
     step(world)
     written = {row[0] for row in world.rows("SELECT advisor_id FROM written")}
     told = set[UUID]().union(*(effects.availability_changed for effects in world.effects))
     assert written
     assert told >= written
+    queued = any(effects.notification_queued for effects in world.effects)
+    assert queued is (world.ask(OUTBOX) > notifications)

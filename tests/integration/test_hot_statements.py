@@ -19,10 +19,12 @@ from matching_server.storage import (
     assignments,
     availability,
     backlog,
+    deliveries,
     directory,
     eligibility,
     event_log,
     matches,
+    outbox,
     queues,
     retention,
     rules,
@@ -80,6 +82,22 @@ FILL = (
     INSERT INTO project_events (project_id, seq, type, payload)
     SELECT :project, number, 'advisor.released', '{}' FROM generate_series(1, :history) number
     """,
+    # Ten times as many that were sent; a few recipients wait, one of them for a lot.
+    """
+    INSERT INTO notification_outbox (type, recipient_id, status, next_attempt_at, created_at, updated_at)
+    SELECT 'test', gen_random_uuid(), 'sent', NULL, written, written
+    FROM generate_series(1, 10 * :history) number,
+        LATERAL (SELECT clock_timestamp() - make_interval(secs => number) AS written) w
+    """,
+    """
+    INSERT INTO notification_outbox (type, recipient_id)
+    SELECT 'test', CASE WHEN number <= :due THEN gen_random_uuid() ELSE :busy END
+    FROM generate_series(1, 4 * :due) number
+    """,
+    """
+    INSERT INTO notification_outbox (type, recipient_id, status)
+    SELECT 'test', gen_random_uuid(), 'dead' FROM generate_series(1, :due) number
+    """,
 )
 
 
@@ -126,6 +144,7 @@ Run = Callable[[Transaction, Crowd], object]
 MATCHES = "advisor_match_requests"
 QUEUE = "workspace_provisioning_queue"
 RULES = "admin_preference_rules"
+OUTBOX = "notification_outbox"
 START = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 ANY_INDEX = None
 
@@ -219,6 +238,28 @@ STATEMENTS: dict[str, tuple[str, str | None, Run]] = {
         "ix_workspace_provisioning_queue_lease",
         lambda tx, crowd: queue.return_expired(tx, 3),
     ),
+    "notifications that are due": (
+        OUTBOX,
+        "ix_notification_outbox_pending",
+        lambda tx, crowd: deliveries.take(tx, 32, timedelta(0)),
+    ),
+    "how many notifications are dead": (
+        OUTBOX,
+        "ix_notification_outbox_dead",
+        lambda tx, crowd: queues.depths(tx.conn),
+    ),
+    "the newest notifications": (
+        OUTBOX,
+        "ix_notification_outbox_created_at_id",
+        lambda tx, crowd: outbox.list_page(
+            tx.conn, statuses=(), type_=None, recipient_id=None, before=None, limit=50
+        ),
+    ),
+    "notifications that were sent long ago": (
+        OUTBOX,
+        "ix_notification_outbox_created_at_id",
+        lambda tx, crowd: retention.forget_history(tx, timedelta(days=30)),
+    ),
     "whether an advisor is active": (
         "project_advisors",
         ANY_INDEX,
@@ -282,3 +323,13 @@ def test_a_hot_statement_keeps_its_index(crowd: Crowd, name: str) -> None:
 def test_the_sweep_reads_what_is_due_and_not_all_that_is_open(crowd: Crowd) -> None:
     _, index, run = STATEMENTS["open matches past their time"]
     assert max(measured(crowd, run, "tuples_returned", index)) <= DUE + 1
+
+
+def test_a_dispatcher_reads_what_is_pending_and_not_all_that_was_sent(crowd: Crowd) -> None:
+    _, index, run = STATEMENTS["notifications that are due"]
+    # What is undone leaves entries behind: only the first run finds none of those.
+    crowd.database.read(lambda conn: conn.exec_driver_sql("VACUUM (INDEX_CLEANUP ON) notification_outbox"))
+    assert measured(crowd, run, "tuples_returned", index)[0] <= 4 * DUE
+    crowd.database.read(lambda conn: conn.exec_driver_sql("VACUUM (INDEX_CLEANUP ON) notification_outbox"))
+    # Only what is taken is found by its key: to lock it, and to write the lease.
+    assert measured(crowd, run, "tuples_returned", "pk_notification_outbox")[0] <= 4 * DUE

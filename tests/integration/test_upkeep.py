@@ -141,14 +141,20 @@ def test_nonces_are_kept_for_660_seconds_and_answers_for_24_hours(world: World) 
 def test_old_notifications_go_once_they_were_sent(world: World) -> None:
     for status, age in (("sent", 31), ("sent", 29), ("dead", 31), ("pending", 31)):
         world.run(
-            "INSERT INTO notification_outbox (type, recipient_id, status, updated_at)"
-            " VALUES ('test', gen_random_uuid(), :status, clock_timestamp() - make_interval(days => :age))",
+            "INSERT INTO notification_outbox (type, recipient_id, status, created_at, updated_at)"
+            " SELECT 'test', gen_random_uuid(), :status, written, written"
+            " FROM (SELECT clock_timestamp() - make_interval(days => :age) AS written) AS w",
             status=status,
             age=age,
         )
+    # It was written long ago, and delivered just now.
+    world.run(
+        "INSERT INTO notification_outbox (type, recipient_id, status, created_at)"
+        " VALUES ('test', gen_random_uuid(), 'sent', clock_timestamp() - interval '31 days')"
+    )
     assert upkeep.forget(world.runner) == 1
     left = world.rows("SELECT status FROM notification_outbox ORDER BY 1")
-    assert left == [("dead",), ("pending",), ("sent",)]
+    assert left == [("dead",), ("pending",), ("sent",), ("sent",)]
 
 
 def age_events(world: World, days: int, through: int) -> None:

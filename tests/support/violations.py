@@ -189,6 +189,10 @@ PLANTED: dict[str, dict[str, Plant]] = {
     "outbox_moves": {
         "never due": _anywhere("UPDATE notification_outbox SET next_attempt_at = NULL"),
         "due in another age": _anywhere("UPDATE notification_outbox SET next_attempt_at = 'infinity'"),
+        "leased for another age": _anywhere(
+            "UPDATE notification_outbox SET lease_token = gen_random_uuid(),"
+            " next_attempt_at = clock_timestamp() + interval '2 days'"
+        ),
     },
     "expired_is_closed": {
         "an offer": _match("offered", f"expires_at = {_EARLIER}"),

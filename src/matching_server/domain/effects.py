@@ -36,3 +36,5 @@ class Effects:
     """A slot may have come free: the backlog is worth a look."""
     job_queued: bool = False
     """A provisioning job waits to be taken."""
+    notification_queued: bool = False
+    """Notifications wait to be delivered."""

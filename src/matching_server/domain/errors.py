@@ -8,7 +8,8 @@
     ├── Unauthenticated            a header or the signature is missing or wrong
     ├── PermissionDenied           the caller's roles do not reach
     ├── NotFound                   it is not there, or the caller may not see it
-    │   ├── ProjectNotFound ├── MatchNotFound ├── AdvisorNotFound ├── RuleNotFound └── JobNotFound
+    │   ├── ProjectNotFound ├── MatchNotFound ├── AdvisorNotFound ├── RuleNotFound ├── JobNotFound
+    │   └── NotificationNotFound
     ├── DuplicateMatchRequest
     ├── PreconditionFailed         the state of things does not allow it now
     │   ├── NobodyFree (NO_ADVISORS_AVAILABLE, ALL_ADVISORS_BUSY)
@@ -48,6 +49,7 @@ class Reason(StrEnum):
     ADVISOR_NOT_FOUND = "ADVISOR_NOT_FOUND"
     RULE_NOT_FOUND = "RULE_NOT_FOUND"
     JOB_NOT_FOUND = "JOB_NOT_FOUND"
+    NOTIFICATION_NOT_FOUND = "NOTIFICATION_NOT_FOUND"
     DUPLICATE_MATCH_REQUEST = "DUPLICATE_MATCH_REQUEST"
     NO_ADVISORS_AVAILABLE = "NO_ADVISORS_AVAILABLE"
     ALL_ADVISORS_BUSY = "ALL_ADVISORS_BUSY"
@@ -196,6 +198,13 @@ class JobNotFound(NotFound):
 
     def __init__(self, match_id: UUID | str) -> None:
         DomainError.__init__(self, f"match {match_id} was never finalized: it has no job to try again")
+
+
+class NotificationNotFound(NotFound):
+    """No such notification."""
+
+    reason = Reason.NOTIFICATION_NOT_FOUND
+    noun = "notification"
 
 
 class DuplicateMatchRequest(DomainError):

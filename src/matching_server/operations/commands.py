@@ -21,6 +21,7 @@ from matching_server.domain.model import (
     Side,
     WorkspaceRole,
 )
+from matching_server.domain.notifications import NotificationStatus
 from matching_server.domain.provisioning import ProvisioningJob
 
 T = TypeVar("T")
@@ -173,6 +174,16 @@ class ListInterventions:
     project_id: UUID | None = None
     match_id: UUID | None = None
     intervention_type: str | None = None
+    page: Page = Page()
+
+
+@dataclass(frozen=True, slots=True)
+class ListNotifications:
+    """The notifications that meet every filter given; no status given means all."""
+
+    statuses: tuple[NotificationStatus, ...] = ()
+    type: str | None = None
+    recipient_id: UUID | None = None
     page: Page = Page()
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from matching_server.domain.interventions import InterventionType
 from matching_server.domain.model import Decision, Match, RecordedDecision, Side
+from matching_server.domain.notifications import NotificationType
 from matching_server.storage import interventions, outbox
 from matching_server.storage.database import Transaction
-from matching_server.storage.outbox import NotificationType
 
 
 def log(tx: Transaction, match: Match, error: str, failed_at: datetime, details: dict[str, Any]) -> None:

@@ -134,4 +134,9 @@ def _offer(
 
 
 def _effects(offer: Offer, load: Load) -> Effects:
-    return Effects(events=[offer.event], availability_changed={load.advisor_id}, loads=[load])
+    return Effects(
+        events=[offer.event],
+        availability_changed={load.advisor_id},
+        loads=[load],
+        notification_queued=True,
+    )

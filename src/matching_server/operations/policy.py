@@ -12,7 +12,7 @@ DEFAULT_EXPIRES_IN = timedelta(hours=2)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What an operator can set about matching and provisioning; the defaults are those of the settings."""
+    """What an operator can set about matching, provisioning and notifying; the defaults are those of the settings."""
 
     auto_provision: bool = False
     weights: ScoringWeights = ScoringWeights(40.0, 35.0, 15.0, 10.0)
@@ -25,3 +25,6 @@ class Policy:
     event_retention: timedelta = timedelta(days=30)
     sweep: timedelta = timedelta(seconds=5)
     """How often the service looks for what has expired: what an audit allows it to be late by."""
+    notify_backoff: timedelta = timedelta(seconds=5)
+    """Before a notification's second attempt; doubled for the third, with jitter."""
+    notify_lease: timedelta = timedelta(seconds=30)

@@ -25,6 +25,7 @@ from matching_server.domain.model import (
     Side,
     WorkspaceRole,
 )
+from matching_server.domain.notifications import NotificationType
 from matching_server.domain.provisioning import (
     WELCOME_TEXT,
     LeasedJob,
@@ -46,7 +47,6 @@ from matching_server.storage import (
 )
 from matching_server.storage.database import Transaction, fault_text
 from matching_server.storage.event_log import ProjectLog, lock_project
-from matching_server.storage.outbox import NotificationType
 
 
 class AttemptResult(StrEnum):

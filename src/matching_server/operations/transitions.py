@@ -20,11 +20,11 @@ from matching_server.domain.model import (
     RecordedDecision,
     Side,
 )
+from matching_server.domain.notifications import NotificationType
 from matching_server.operations.policy import Policy
 from matching_server.storage import assignments, availability, directory, matches, outbox, provisioning
 from matching_server.storage.database import Transaction
 from matching_server.storage.event_log import ProjectLog
-from matching_server.storage.outbox import NotificationType
 
 _DECISION_EVENTS = {
     Action.CLIENT_APPROVE: (EventType.CLIENT_APPROVED, MatchStatus.CLIENT_APPROVED),

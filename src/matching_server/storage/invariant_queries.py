@@ -6,7 +6,7 @@ from matching_server.domain.events import EventType
 from matching_server.domain.interventions import InterventionType
 from matching_server.domain.lifecycle import LEGAL_STEPS
 from matching_server.domain.model import MatchStatus
-from matching_server.storage.outbox import NotificationType
+from matching_server.domain.notifications import NotificationType
 from matching_server.storage.tables import HELD, OPEN, UNSETTLED
 
 _RECENTLY = "transaction_timestamp() - interval '1 hour'"
@@ -244,6 +244,7 @@ WHERE m.id IS NULL
     OR (n.match_id IS NULL AND (coalesce(o.pruned_through, 0) = 0 OR m.created_at >= o.created_at))
 """
 
+# That of one that is being delivered is the end of its lease.
 OUTBOX_MOVES = """
 SELECT id AS notification_id, type, attempt_count, next_attempt_at::text
 FROM notification_outbox

@@ -19,12 +19,12 @@ from matching_server.domain.effects import Load
 from matching_server.domain.event_json import payload_to_json
 from matching_server.domain.events import ProjectEvent
 from matching_server.domain.model import Match
+from matching_server.domain.notifications import NotificationType
 from matching_server.storage import availability
 from matching_server.storage.availability import AsRanked
 from matching_server.storage.database import Database
 from matching_server.storage.json_values import criteria_to_json
 from matching_server.storage.matches import ClaimRecord
-from matching_server.storage.outbox import NotificationType
 
 _STATEMENT = f"""
 WITH bound AS MATERIALIZED (

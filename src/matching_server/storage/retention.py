@@ -24,12 +24,15 @@ _ANSWERS = text(
         WHERE created_at < statement_timestamp() - interval '24 hours' LIMIT :batch))
     """
 )
+# What was sent so long ago was written no later: the oldest are looked at, and none that is younger.
 _SENT = text(
     """
     DELETE FROM notification_outbox WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM notification_outbox
-        WHERE status = 'sent' AND updated_at < statement_timestamp() - greatest(:older_than, interval '1 hour')
-        LIMIT :batch))
+        WHERE created_at < statement_timestamp() - greatest(:older_than, interval '1 hour')
+            AND updated_at < statement_timestamp() - greatest(:older_than, interval '1 hour')
+            AND status = 'sent'
+        ORDER BY created_at LIMIT :batch))
     """
 )
 _COMPLETED = text(

@@ -52,6 +52,7 @@ from matching_server.domain.model import (
     ProvisioningState,
     WorkspaceRole,
 )
+from matching_server.domain.notifications import MAX_ATTEMPTS, NotificationPriority, NotificationStatus
 from matching_server.domain.rules import RuleEffect
 
 metadata = MetaData(
@@ -421,9 +422,21 @@ notification_outbox = Table(
     Column("correlation_id", Text),
     Column("created_at", _Time, nullable=False, server_default=_now),
     Column("updated_at", _Time, nullable=False, server_default=_now),
-    _one_of("status", ("pending", "sent", "dead")),
-    _one_of("priority", ("normal", "high")),
-    Index("ix_notification_outbox_due", "next_attempt_at", postgresql_where=text("status = 'pending'")),
+    # Of one that is being delivered; the lease ends when it is due again.
+    Column("lease_token", Uuid),
+    Column("taken_by", ARRAY(Text), nullable=False, server_default=_empty_list),
+    _one_of("status", NotificationStatus),
+    _one_of("priority", NotificationPriority),
+    CheckConstraint(f"attempt_count BETWEEN 0 AND {MAX_ATTEMPTS}", name="attempt_count"),
+    CheckConstraint("lease_token IS NULL OR status = 'pending'", name="lease"),
+    Index(
+        "ix_notification_outbox_pending",
+        "recipient_id",
+        "created_at",
+        "id",
+        postgresql_where=text("status = 'pending'"),
+    ),
+    Index("ix_notification_outbox_dead", "created_at", "id", postgresql_where=text("status = 'dead'")),
     Index(None, "created_at", "id"),
 )
 

@@ -15,7 +15,8 @@ CONTRACT = {
     "INVALID_ARGUMENT": "INVALID_ARGUMENT EVENT_ID_INVALID IDEMPOTENCY_MISMATCH MALFORMED_REQUEST",
     "UNAUTHENTICATED": "AUTHENTICATION_ERROR",
     "PERMISSION_DENIED": "PERMISSION_DENIED",
-    "NOT_FOUND": "PROJECT_NOT_FOUND MATCH_NOT_FOUND ADVISOR_NOT_FOUND RULE_NOT_FOUND JOB_NOT_FOUND",
+    "NOT_FOUND": "PROJECT_NOT_FOUND MATCH_NOT_FOUND ADVISOR_NOT_FOUND RULE_NOT_FOUND JOB_NOT_FOUND"
+    " NOTIFICATION_NOT_FOUND",
     "ALREADY_EXISTS": "DUPLICATE_MATCH_REQUEST",
     "FAILED_PRECONDITION": "NO_ADVISORS_AVAILABLE ALL_ADVISORS_BUSY ADVISOR_AT_CAPACITY ADVISOR_UNAVAILABLE"
     " ADVISOR_INACTIVE ALREADY_ASSIGNED INVALID_TRANSITION MATCH_EXPIRED",
@@ -26,8 +27,6 @@ CONTRACT = {
     "UNIMPLEMENTED": "UNIMPLEMENTED",
     "INTERNAL": "INTERNAL_ERROR",
 }
-NOT_GIVEN_YET = {"NOTIFICATION_NOT_FOUND"}
-"""Only methods that are not served yet give these."""
 
 
 def status_of(refused: Refusal) -> tuple[status_pb2.Status, dict[str, object]]:
@@ -50,7 +49,7 @@ def test_domain_and_contract_have_the_same_reasons() -> None:
     names = {
         name.removeprefix("ERROR_REASON_") for name in error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_name
     }
-    assert names - {"UNSPECIFIED"} - NOT_GIVEN_YET == {reason.value for reason in Reason}
+    assert names - {"UNSPECIFIED"} == {reason.value for reason in Reason}
 
 
 @pytest.mark.parametrize("reason", list(Reason))

@@ -10,6 +10,7 @@ from matching_server.operations import (
     auditing,
     availability,
     matching,
+    notifications,
     operating,
     retrying,
     rules,
@@ -25,6 +26,7 @@ from matching_server.rpc.convert_admin import (
     rule_page_message,
 )
 from matching_server.rpc.convert_explanation import explanation_message, simulation_message
+from matching_server.rpc.convert_notifications import notification_message, notification_page_message
 from matching_server.rpc.convert_operator import (
     audit_message,
     intervention_page_message,
@@ -41,6 +43,7 @@ from matching_server.rpc.inputs import (
     ReleaseAdvisorInput,
     SimulateMatchInput,
 )
+from matching_server.rpc.notification_inputs import ListNotificationsInput, NotificationIdInput
 from matching_server.rpc.operator_inputs import (
     ListInterventionsInput,
     ListProvisioningJobsInput,
@@ -147,6 +150,21 @@ class AdminService:
         names = read(RepairInvariantsInput, request).names()
         repaired = auditing.repair_invariants(self._runner, call, names, _encode_repaired)
         return repaired if isinstance(repaired, bytes) else repaired_message(repaired)
+
+    def list_notifications(
+        self, request: pb.ListNotificationsRequest, call: Call
+    ) -> pb.ListNotificationsResponse:
+        """Lists notifications."""
+        command = read(ListNotificationsInput, request).command()
+        return notification_page_message(notifications.list_notifications(self._runner, call, command))
+
+    def resend_notification(
+        self, request: pb.ResendNotificationRequest, call: Call
+    ) -> pb.ResendNotificationResponse:
+        """Has a dead notification delivered after all."""
+        notification_id = read(NotificationIdInput, request).notification_id
+        sent_on = notifications.resend_notification(self._runner, call, notification_id)
+        return pb.ResendNotificationResponse(notification=notification_message(sent_on))
 
 
 def _encode_assigned(assigned: AssignedAdvisor) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
 from advisor_matching.v1 import types_pb2
-from matching_server.domain import model, rules
+from matching_server.domain import model, notifications, rules
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -56,6 +56,8 @@ CLOSED_REASON = EnumMap(types_pb2.ClosedReason, model.ClosedReason)
 JOB_STATUS = EnumMap(types_pb2.ProvisioningJobStatus, model.JobStatus)
 RULE_EFFECT = EnumMap(types_pb2.RuleEffect, rules.RuleEffect)
 ACTOR_TYPE = EnumMap(types_pb2.ActorType, model.ActorType)
+NOTIFICATION_STATUS = EnumMap(types_pb2.NotificationStatus, notifications.NotificationStatus)
+NOTIFICATION_PRIORITY = EnumMap(types_pb2.NotificationPriority, notifications.NotificationPriority)
 
 
 def by_word(wire: Any) -> Mapping[str, Any]:

@@ -27,6 +27,7 @@ from matching_server.domain.model import (
     ProjectComplexity,
     WorkspaceRole,
 )
+from matching_server.domain.notifications import NotificationStatus
 from matching_server.domain.rules import RuleEffect
 from matching_server.rpc import enums
 from matching_server.rpc.paging import Position, decode_page_token
@@ -274,3 +275,4 @@ RuleEffectIn = Annotated[RuleEffect, _enum(enums.RULE_EFFECT)]
 ComplexityIn = Annotated[ProjectComplexity, _enum(enums.PROJECT_COMPLEXITY)]
 AssignmentTypeIn = Annotated[AssignmentType, _enum(enums.ASSIGNMENT_TYPE)]
 WorkspaceRoleIn = Annotated[WorkspaceRole, _enum(enums.WORKSPACE_ROLE)]
+NotificationStatusIn = Annotated[NotificationStatus, _enum(enums.NOTIFICATION_STATUS)]

@@ -11,6 +11,11 @@ from advisor_matching.v1 import admin_service_pb2
 from advisor_matching.v1 import types_pb2 as pb
 from matching_server.domain import events, model, scoring
 from matching_server.domain.events import EventType, ProjectEvent, decode_event_id, encode_event_id
+from matching_server.domain.notifications import (
+    Notification,
+    NotificationPriority,
+    NotificationStatus,
+)
 from matching_server.domain.rules import PreferenceRule, RuleEffect
 from matching_server.operations.commands import AssignedAdvisor, CreatedMatch, PageOf
 from matching_server.rpc import convert, enums
@@ -22,6 +27,7 @@ from matching_server.rpc.convert_admin import (
 )
 from matching_server.rpc.convert_events import event_message, heartbeat_message
 from matching_server.rpc.convert_explanation import explanation_message, pool_size_word
+from matching_server.rpc.convert_notifications import notification_message, notification_page_message
 from matching_server.rpc.paging import decode_page_token
 
 A, B, C, D = (UUID(int=n) for n in (1, 2, 3, 4))
@@ -410,3 +416,41 @@ def test_a_choice_that_nobody_ranked_leaves_it_unset(record: dict[str, Any]) -> 
 
 def test_pool_sizes_have_their_bounds() -> None:
     assert [pool_size_word(n) for n in (0, 9, 10, 49, 50)] == ["small", "small", "medium", "medium", "large"]
+
+
+NOTIFICATION = Notification(
+    id=A,
+    type="match_offered",
+    recipient_id=B,
+    priority=NotificationPriority.HIGH,
+    payload={"matchId": str(C), "advisorName": None, "deep": {"list": [1, "x", True]}},
+    status=NotificationStatus.PENDING,
+    attempt_count=2,
+    next_attempt_at=NOW,
+    last_error="webhook: answered 500",
+    created_at=NOW - timedelta(hours=1),
+)
+
+
+def test_a_notification_has_everything() -> None:
+    message = notification_message(NOTIFICATION)
+    assert {field.name for field, _ in message.ListFields()} == set(pb.Notification.DESCRIPTOR.fields_by_name)
+    assert (message.id, message.recipient_id, message.type) == (str(A), str(B), "match_offered")
+    assert message.priority == pb.NOTIFICATION_PRIORITY_HIGH
+    assert message.status == pb.NOTIFICATION_STATUS_PENDING
+    assert message.payload["matchId"] == str(C)
+    assert message.payload["deep"]["list"][2] is True  # type: ignore[index]
+    assert (message.attempt_count, message.last_error) == (2, "webhook: answered 500")
+    assert message.next_attempt_at.ToDatetime(UTC) == NOW
+
+
+def test_a_notification_that_was_sent_at_once_leaves_the_rest_unset() -> None:
+    sent = replace(
+        NOTIFICATION, status=NotificationStatus.SENT, next_attempt_at=None, last_error=None, payload={}
+    )
+    message = notification_message(sent)
+    assert not message.HasField("next_attempt_at")
+    assert message.last_error == ""
+    page = notification_page_message(PageOf((sent,), (NOW, A)))
+    assert list(page.notifications) == [message]
+    assert decode_page_token(page.next_page_token) == (NOW, A)

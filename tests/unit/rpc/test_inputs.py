@@ -19,12 +19,12 @@ from advisor_matching.v1 import (
     event_service_pb2,
     match_service_pb2,
 )
-from matching_server.domain import model
+from matching_server.domain import model, notifications
 from matching_server.domain.errors import InvalidArgument
 from matching_server.domain.events import EventType
 from matching_server.domain.model import AvailabilityStatus, Decision, MatchStatus, ProjectComplexity, Side
 from matching_server.operations import commands
-from matching_server.rpc import inputs
+from matching_server.rpc import inputs, notification_inputs
 from matching_server.rpc.fields import RequestModel, read
 from matching_server.rpc.paging import decode_page_token, encode_page_token
 
@@ -61,6 +61,12 @@ CASES: dict[str, tuple[type[RequestModel], type[Message], dict[str, Any]]] = {
         admin_service_pb2.ReleaseAdvisorRequest,
         {"project_id": ID, "advisor_id": OTHER},
     ),
+    "notifications": (
+        notification_inputs.ListNotificationsInput,
+        admin_service_pb2.ListNotificationsRequest,
+        {},
+    ),
+    "resend": (notification_inputs.NotificationIdInput, admin_service_pb2.ResendNotificationRequest, {}),
     "watch": (inputs.WatchProjectInput, event_service_pb2.WatchProjectEventsRequest, {"project_id": ID}),
 }
 
@@ -83,6 +89,11 @@ def weights(**fields: float) -> dict[str, Any]:
 
 
 BAD: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("notifications", {"statuses": [1, 0, 4]}, ["statuses[1]", "statuses[2]"]),
+    ("notifications", {"recipient_id": "x", "type": "t" * 65}, ["type", "recipient_id"]),
+    ("notifications", {"page_size": -1, "page_token": "x"}, ["page_size", "page_token"]),
+    ("resend", {}, ["notification_id"]),
+    ("resend", {"notification_id": "x"}, ["notification_id"]),
     ("create", {"project_id": ""}, ["project_id"]),
     ("create", {"project_id": "x"}, ["project_id"]),
     ("create", {"project_id": ID.replace("-", "")}, ["project_id"]),
@@ -353,3 +364,13 @@ def test_no_bytes_break_the_checks(case: str, data: bytes) -> None:
     # The pipeline answers bytes that are no message with MALFORMED_REQUEST.
     with suppress(DecodeError, InvalidArgument):
         read(model_type, message_type.FromString(data))
+
+
+def test_notifications_are_asked_for_by_status_type_and_recipient() -> None:
+    S = notifications.NotificationStatus
+    command = give(
+        "notifications", {"statuses": [3, 1, 3], "type": "match_offered", "recipient_id": ID}
+    ).command()
+    assert command == commands.ListNotifications((S.DEAD, S.PENDING), "match_offered", UID)
+    assert give("notifications", {}).command() == commands.ListNotifications()
+    assert give("notifications", {"page_size": 7}).command().page == commands.Page(7)

@@ -23,6 +23,11 @@ from matching_server.streams import fanout
 from matching_server.streams.pool_hints import PoolHint
 from matching_server.workers.background import Background
 from matching_server.workers.loop import Loop
+from matching_server.workers.sinks import Sink
+from matching_server.workers.sinks.addresses import Relay
+from matching_server.workers.sinks.log import LogSink
+from matching_server.workers.sinks.smtp import SmtpSink
+from matching_server.workers.sinks.webhook import WebhookSink
 
 _PICTURE_SECONDS = 1.0
 """How long a change of the pool that nobody told of can stay unseen."""
@@ -90,6 +95,7 @@ class Backend:
                 Runner(self.background_database, policy, self._picture, self._after_commit),
                 provision_workers=settings.provision_workers,
                 sweep_seconds=settings.sweep_seconds,
+                sinks=_sinks(settings),
             )
             if workers
             else None
@@ -167,3 +173,16 @@ class Backend:
     def _look_at_pool(self) -> bool:
         self._picture.look()
         return False
+
+
+def _sinks(settings: Settings) -> list[Sink]:
+    """Where notifications go: wherever the settings say, and to the log where they say nothing."""
+    timeout = settings.notify_timeout_seconds
+    sinks: list[Sink] = []
+    if settings.notify_webhook_url is not None and settings.notify_webhook_secret is not None:
+        url, secret = settings.notify_webhook_url, settings.notify_webhook_secret
+        sinks.append(WebhookSink(url.get_secret_value(), secret.get_secret_value(), timeout=timeout))
+    if settings.notify_smtp_url is not None and settings.notify_from is not None:
+        relay = Relay.of(settings.notify_smtp_url.get_secret_value())
+        sinks.append(SmtpSink(relay, settings.notify_from, timeout=timeout))
+    return sinks or [LogSink()]

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from matching_server.domain.model import ScoringWeights
 from matching_server.operations.policy import Policy
+from matching_server.workers.sinks.addresses import Relay, checked_secret, checked_url
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+_ADDRESS = re.compile(r"[!-?A-~]+@[A-Za-z0-9.-]+")
+_CHECKS: dict[str, Callable[[str], object]] = {
+    "notify_webhook_url": checked_url,
+    "notify_webhook_secret": checked_secret,
+    "notify_smtp_url": Relay.of,
+}
 Weight = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
@@ -64,6 +81,25 @@ class Settings(BaseSettings):
     event_retention_days: float = Field(
         30.0, gt=0, le=3_650, allow_inf_nan=False, description="Age of events kept."
     )
+    notify_webhook_url: SecretStr | None = Field(
+        None, description="Where notifications are posted to, in the Standard Webhooks format."
+    )
+    notify_webhook_secret: SecretStr | None = Field(
+        None, description="What they are signed with, whsec_… with the URL."
+    )
+    notify_smtp_url: SecretStr | None = Field(
+        None, description="Mail relay for notifications, smtp[s]://[user:password@]host[:port]."
+    )
+    notify_from: str | None = Field(None, description="Address that the mail comes from, with the relay.")
+    notify_timeout_seconds: float = Field(
+        5.0, gt=0, le=60, allow_inf_nan=False, description="How long a sink may take for a notification."
+    )
+    notify_backoff_seconds: Seconds = Field(
+        5.0, description="Bound before the second attempt to notify, then doubled."
+    )
+    notify_lease_seconds: Seconds = Field(
+        30.0, description="How long a dispatcher holds a notification; three time limits at least."
+    )
     drain_seconds: Seconds = Field(20.0, description="How long a shutdown may take.")
     auto_provision: bool = Field(
         False,
@@ -89,6 +125,21 @@ class Settings(BaseSettings):
             raise ValueError("must be host:port")
         return value
 
+    @field_validator("notify_webhook_url", "notify_webhook_secret", "notify_smtp_url")
+    @classmethod
+    def _sink(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None:
+            assert info.field_name is not None
+            _CHECKS[info.field_name](value.get_secret_value())
+        return value
+
+    @field_validator("notify_from")
+    @classmethod
+    def _mailbox(cls, value: str | None) -> str | None:
+        if value is not None and not _ADDRESS.fullmatch(value):
+            raise ValueError("must be an e-mail address")
+        return value
+
     @model_validator(mode="after")
     def _together(self) -> Settings:
         if self.weights == ScoringWeights(0, 0, 0, 0):
@@ -99,6 +150,12 @@ class Settings(BaseSettings):
             raise ValueError("tls_client_ca needs tls_cert and tls_key")
         if not (self.is_loopback or self.tls_cert or self.allow_plaintext):
             raise ValueError("listen is beyond loopback: set tls_cert and tls_key, or allow_plaintext")
+        if (self.notify_webhook_url is None) != (self.notify_webhook_secret is None):
+            raise ValueError("notify_webhook_url and notify_webhook_secret go together")
+        if (self.notify_smtp_url is None) != (self.notify_from is None):
+            raise ValueError("notify_smtp_url and notify_from go together")
+        if self.notify_lease_seconds < 3 * self.notify_timeout_seconds:
+            raise ValueError("notify_lease_seconds must be at least three times notify_timeout_seconds")
         return self
 
     @property
@@ -133,6 +190,8 @@ class Settings(BaseSettings):
             provision_lease=timedelta(seconds=self.provision_lease_seconds),
             event_retention=timedelta(days=self.event_retention_days),
             sweep=timedelta(seconds=self.sweep_seconds),
+            notify_backoff=timedelta(seconds=self.notify_backoff_seconds),
+            notify_lease=timedelta(seconds=self.notify_lease_seconds),
         )
 
 

@@ -69,7 +69,7 @@ class ServerProcess:
         self._settings = settings
         self._log_file = directory / f"{name}.log"
         self._endpoint_file = directory / f"{name}.connection.json"
-        self._listen = f"{HOST}:{_free_port()}"
+        self._listen = f"{HOST}:{free_port()}"
         self._process: subprocess.Popen[bytes] | None = None
         self._endpoint: Endpoint | None = None
 
@@ -254,7 +254,7 @@ class Servers:
 
     def free_address(self) -> str:
         """Host and port where nobody listens at the moment."""
-        return f"{HOST}:{_free_port()}"
+        return f"{HOST}:{free_port()}"
 
     def end_all(self) -> None:
         """Kills what still runs: a test that cares how a server ends has seen to it."""
@@ -262,7 +262,7 @@ class Servers:
             server.kill()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port on which nobody listens at the moment."""
     for port in random.sample(_PORTS, 50):
         with closing(socket.socket()) as probe, suppress(OSError):

@@ -55,6 +55,8 @@ def test_the_policy_is_what_was_set(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("MATCHING_PROVISION_BACKOFF_SECONDS", "0.25")
     environment.setenv("MATCHING_PROVISION_LEASE_SECONDS", "7")
     environment.setenv("MATCHING_EVENT_RETENTION_DAYS", "1.5")
+    environment.setenv("MATCHING_NOTIFY_BACKOFF_SECONDS", "0.5")
+    environment.setenv("MATCHING_NOTIFY_LEASE_SECONDS", "20")
     environment.setenv(FLAG, "1")
     assert config.load().policy() == Policy(
         auto_provision=True,
@@ -64,6 +66,8 @@ def test_the_policy_is_what_was_set(environment: pytest.MonkeyPatch) -> None:
         provision_backoff=timedelta(milliseconds=250),
         provision_lease=timedelta(seconds=7),
         event_retention=timedelta(hours=36),
+        notify_backoff=timedelta(milliseconds=500),
+        notify_lease=timedelta(seconds=20),
     )
 
 
@@ -95,6 +99,29 @@ def test_the_policy_is_what_was_set(environment: pytest.MonkeyPatch) -> None:
         ("MATCHING_DECLINE_COOLDOWN_HOURS", "1e9"),
         ("MATCHING_EVENT_RETENTION_DAYS", "0"),
         ("MATCHING_DRAIN_SECONDS", ""),
+        ("MATCHING_NOTIFY_WEBHOOK_URL", ""),
+        ("MATCHING_NOTIFY_WEBHOOK_URL", "hooks.example/notify"),
+        ("MATCHING_NOTIFY_WEBHOOK_URL", "ftp://hooks.example"),
+        ("MATCHING_NOTIFY_WEBHOOK_URL", "https://"),
+        ("MATCHING_NOTIFY_WEBHOOK_URL", f"https://hooks.example:{SECRET}"),
+        ("MATCHING_NOTIFY_WEBHOOK_SECRET", ""),
+        ("MATCHING_NOTIFY_WEBHOOK_SECRET", SECRET),
+        ("MATCHING_NOTIFY_WEBHOOK_SECRET", "A" * 32),
+        ("MATCHING_NOTIFY_WEBHOOK_SECRET", "whsec_" + "A" * 31),
+        ("MATCHING_NOTIFY_WEBHOOK_SECRET", "whsec_" + "ä" * 32),
+        ("MATCHING_NOTIFY_SMTP_URL", "mail.example"),
+        ("MATCHING_NOTIFY_SMTP_URL", "https://mail.example"),
+        ("MATCHING_NOTIFY_SMTP_URL", f"smtp://ada:{SECRET}@"),
+        ("MATCHING_NOTIFY_SMTP_URL", f"smtp://{SECRET}@mail.example"),
+        ("MATCHING_NOTIFY_SMTP_URL", f"smtp://mail.example:{SECRET}"),
+        ("MATCHING_NOTIFY_SMTP_URL", f"smtp://mail.example/{SECRET}"),
+        ("MATCHING_NOTIFY_SMTP_URL", f"smtp://[{SECRET}"),
+        ("MATCHING_NOTIFY_FROM", "somebody"),
+        ("MATCHING_NOTIFY_FROM", "Some Body <a@b.example>"),
+        ("MATCHING_NOTIFY_FROM", "a@b.example\nBcc: c@d.example"),
+        ("MATCHING_NOTIFY_TIMEOUT_SECONDS", "61"),
+        ("MATCHING_NOTIFY_BACKOFF_SECONDS", "0"),
+        ("MATCHING_NOTIFY_LEASE_SECONDS", "inf"),
         # A secret in the wrong place is not repeated either.
         ("MATCHING_LISTEN", URL),
         ("MATCHING_LOG_LEVEL", SECRET),
@@ -167,6 +194,39 @@ def test_beyond_loopback_tls_is_demanded_unless_plaintext_is_asked_for(
 def test_tls_is_set_as_a_whole(environment: pytest.MonkeyPatch, alone: str) -> None:
     environment.setenv(f"MATCHING_{alone}", "some.pem")
     assert alone.lower() in refusal()
+
+
+WEBHOOK = {"NOTIFY_WEBHOOK_URL": "https://hooks.example/a?b=c", "NOTIFY_WEBHOOK_SECRET": "whsec_" + "A" * 32}
+MAIL = {"NOTIFY_SMTP_URL": f"smtp://ada:{SECRET}@mail.example", "NOTIFY_FROM": "matching@service.example"}
+
+
+@pytest.mark.parametrize("sink", [WEBHOOK, MAIL], ids=["webhook", "mail"])
+def test_a_sink_is_set_as_a_whole(environment: pytest.MonkeyPatch, sink: dict[str, str]) -> None:
+    for name, value in sink.items():
+        environment.setenv(f"MATCHING_{name}", value)
+    config.load()
+    for name, value in sink.items():
+        environment.delenv(f"MATCHING_{name}")
+        said = refusal()
+        assert all(part.lower() in said for part in sink)
+        assert "\n" not in said
+        environment.setenv(f"MATCHING_{name}", value)
+
+
+def test_what_sinks_are_told_in_secret_is_not_shown(environment: pytest.MonkeyPatch) -> None:
+    for name, value in (WEBHOOK | MAIL).items():
+        environment.setenv(f"MATCHING_{name}", value)
+    environment.setenv("MATCHING_NOTIFY_WEBHOOK_URL", f"https://hooks.example/{SECRET}")
+    shown = f"{config.load()!r}"
+    assert SECRET not in shown
+    assert WEBHOOK["NOTIFY_WEBHOOK_SECRET"] not in shown
+
+
+def test_a_lease_is_longer_than_what_two_sinks_may_take(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("MATCHING_NOTIFY_TIMEOUT_SECONDS", "10")
+    assert config.load().notify_lease_seconds == 30
+    environment.setenv("MATCHING_NOTIFY_TIMEOUT_SECONDS", "10.1")
+    assert "notify_lease_seconds" in refusal()
 
 
 def test_reflection_can_be_set_either_way(environment: pytest.MonkeyPatch) -> None:

@@ -1,1 +1,1 @@
-"""What runs in the background: the provisioning pool, the backlog, and the sweeps."""
+"""What runs in the background: the provisioning pool, the backlog, notifications, and the sweeps."""

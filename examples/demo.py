@@ -100,7 +100,9 @@ def whole_life(cast: Cast, directory: Directory, view: View, database_url: str) 
 
     view.say("\nWhat that left in the database (read with psycopg; all else here goes through the client):")
     view.rows(provisioned_rows(database_url, match))
-    view.say("The notifications wait in the outbox, written with what they tell of.")
+    view.say(
+        "The notifications were written with what they tell of; the server sends them on, here to its log."
+    )
 
 
 def explain(cast: Cast, directory: Directory, view: View, match: pb.Match) -> None:

@@ -25,6 +25,7 @@ from matching_server.rpc.access import SERVICES, Kind, methods_of
 from matching_server.seeding import load_directory, read_directory
 from matching_server.storage.database import Database
 from tests.support.processes import Servers
+from tests.support.wait import eventually
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -110,8 +111,12 @@ def test_a_user_may_have_more_than_three_streams(client: MatchingClient) -> None
         assert [next(watch).type for watch in watches] == ["advisor.matched"] * len(watches)
 
 
-def test_notifications_are_written_and_not_delivered(client: MatchingClient, conn: Connection) -> None:
-    assert "nothing delivers them yet" in " ".join(README.split())
+def test_notifications_are_delivered_in_order_for_each_recipient(
+    client: MatchingClient, conn: Connection
+) -> None:
+    assert "Notifications are delivered at least once, in order for each recipient" in " ".join(
+        README.split()
+    )
     project = named("PROJECT")
     with client.watch(project) as watch:
         match = client.create_match(project).match
@@ -119,9 +124,16 @@ def test_notifications_are_written_and_not_delivered(client: MatchingClient, con
         advisor = client.as_user(user_id=match.matched_advisor.id, roles=["advisor"])
         advisor.submit_advisor_decision(match.id, "DECISION_APPROVED")
         next(event for event in watch if event.type == "advisor.workspace_ready")
+    pending = text("SELECT count(*) FROM notification_outbox WHERE status = 'pending'")
+    eventually(lambda: conn.execute(pending).scalar_one() == 0, what="all are delivered")
     rows = conn.execute(text("SELECT type, status, attempt_count FROM notification_outbox")).all()
     assert {row.type for row in rows} >= {"match_offered", "advisor_accepted", "workspace_ready"}
-    assert {(row.status, row.attempt_count) for row in rows} == {("pending", 0)}
+    assert {(row.status, row.attempt_count) for row in rows} == {("sent", 1)}
+    in_order = text(
+        "SELECT array_agg(type ORDER BY updated_at) = array_agg(type ORDER BY created_at, id)"
+        " FROM notification_outbox GROUP BY recipient_id"
+    )
+    assert set(conn.execute(in_order).scalars()) == {True}
 
 
 def test_the_lifecycle_is_that_of_the_code() -> None:

@@ -333,3 +333,54 @@ def test_a_dispatcher_reads_what_is_pending_and_not_all_that_was_sent(crowd: Cro
     crowd.database.read(lambda conn: conn.exec_driver_sql("VACUUM (INDEX_CLEANUP ON) notification_outbox"))
     # Only what is taken is found by its key: to lock it, and to write the lease.
     assert measured(crowd, run, "tuples_returned", "pk_notification_outbox")[0] <= 4 * DUE
+
+
+MANY_WAIT = (
+    """
+    INSERT INTO advisor_match_requests (id, project_id, requested_by, status, expires_in, expires_at)
+    SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'finalized', interval '2 h', clock_timestamp()
+    FROM generate_series(1, :waiting)
+    """,
+    """
+    INSERT INTO workspace_provisioning_queue (match_id, project_id)
+    SELECT id, project_id FROM advisor_match_requests
+    """,
+    "ANALYZE",
+)
+
+
+@pytest.fixture
+def busy(databases: TestDatabases) -> Iterator[Database]:
+    """Many jobs wait; all is done on one connection."""
+    with databases.migrated() as url:
+        with connected(url) as conn:
+            for statement in MANY_WAIT:
+                conn.execute(text(statement), {"waiting": HISTORY})
+        database = Database(url, pool_size=1, application_name="hot")
+        yield database
+        database.close()
+
+
+def take_one(tx: Transaction) -> None:
+    assert len(queue.take(tx, 1, timedelta(minutes=1))) == 1
+
+
+def test_the_plan_of_taking_a_job_is_kept_however_many_wait(busy: Database) -> None:
+    for _ in range(RUNS):
+        busy.transact(take_one)
+    planned = text("SELECT custom_plans FROM pg_prepared_statements WHERE statement LIKE '%SKIP LOCKED%'")
+    assert busy.read(lambda conn: conn.execute(planned).scalar_one()) < 10, "it is planned anew for each job"
+
+
+def test_that_a_job_was_taken_is_the_one_thing_whose_way_to_the_disk_is_not_waited_for(
+    busy: Database,
+) -> None:
+    def said(conn: Connection) -> object:
+        return conn.execute(text("SHOW synchronous_commit")).scalar_one()
+
+    def take_and_say(tx: Transaction) -> object:
+        take_one(tx)
+        return said(tx.conn)
+
+    assert busy.transact(take_and_say).value == "off"
+    assert busy.read(said) == "on"

@@ -39,14 +39,14 @@ from matching_server.operations.transitions import notification_payload
 from matching_server.storage import (
     assignments,
     availability,
-    directory,
     matches,
-    outbox,
     provisioning,
     workspace,
 )
 from matching_server.storage.database import Transaction, fault_text
 from matching_server.storage.event_log import ProjectLog, lock_project
+from matching_server.storage.provisioning import Parties
+from matching_server.storage.workspace import Workspace
 
 
 class AttemptResult(StrEnum):
@@ -118,21 +118,45 @@ def _provision(tx: Transaction, job: LeasedJob) -> None:
     """The whole workspace in one transaction; run twice, the effect is one."""
     with lock_project(tx, job.project_id) as log:
         match = matches.lock(tx, job.match_id)
-        provisioning.hold(tx, job)
         if log is None or match is None or not _is_queued(match):
             raise LeaseLost
-        advisor_id = _advisor_of(tx, match)
-        project = directory.get_project(tx.conn, job.project_id)
-        if project is None:
-            raise PermanentFault("the project no longer exists", ClosedReason.PROJECT_GONE)
-        workspace.grant_access(tx, project.id, advisor_id, log.now, _role(tx, match))
-        workspace.open_session(tx, project.id, advisor_id, project.owner_locale)
-        _welcome(tx, log, match, advisor_id)
-        matches.mark_ready(tx, match)
-        provisioning.complete(tx, job)
-        outbox.enqueue(
-            tx, NotificationType.WORKSPACE_READY, [project.owner_id], notification_payload(match, None)
+        advisor_id = match.matched_advisor_id
+        assert advisor_id is not None
+        owner_id, locale = _owner(provisioning.hold_with_parties(tx, job, advisor_id))
+        welcome = _welcome(log, match, advisor_id)
+        workspace.make(
+            tx,
+            Workspace(
+                match_id=match.id,
+                advisor_id=advisor_id,
+                role=_role(tx, match),
+                owner_id=owner_id,
+                locale=locale,
+                welcome=welcome,
+                notification=notification_payload(match, None),
+            ),
         )
+        provisioning.complete(tx, job)
+        log.append(EventType.MESSAGE_NEW, welcome)
+        log.append(
+            EventType.WORKSPACE_READY,
+            WorkspaceReadyPayload(match.id, advisor_id, match.project_id, log.now),
+        )
+
+
+def _owner(parties: Parties) -> tuple[UUID, str | None]:
+    """Whose project it is, and their locale.
+
+    Raises:
+        PermanentFault: advisor or project are out of reach.
+    """
+    if parties.advisor_active is None:
+        raise PermanentFault("the advisor no longer exists", ClosedReason.ADVISOR_GONE)
+    if not parties.advisor_active:
+        raise PermanentFault("the advisor was deactivated", ClosedReason.ADVISOR_DEACTIVATED)
+    if parties.owner_id is None:
+        raise PermanentFault("the project no longer exists", ClosedReason.PROJECT_GONE)
+    return parties.owner_id, parties.owner_locale
 
 
 def _is_queued(match: Match) -> bool:
@@ -144,18 +168,8 @@ def _role(tx: Transaction, match: Match) -> WorkspaceRole:
     return assignments.role_of(tx.conn, match) if match.assignment_type else WorkspaceRole.ADVISOR
 
 
-def _advisor_of(tx: Transaction, match: Match) -> UUID:
-    assert match.matched_advisor_id is not None
-    active = workspace.advisor_active(tx, match.matched_advisor_id)
-    if active is None:
-        raise PermanentFault("the advisor no longer exists", ClosedReason.ADVISOR_GONE)
-    if not active:
-        raise PermanentFault("the advisor was deactivated", ClosedReason.ADVISOR_DEACTIVATED)
-    return match.matched_advisor_id
-
-
-def _welcome(tx: Transaction, log: ProjectLog, match: Match, advisor_id: UUID) -> None:
-    welcome = ChatMessage(
+def _welcome(log: ProjectLog, match: Match, advisor_id: UUID) -> ChatMessage:
+    return ChatMessage(
         id=uuid4(),
         project_id=match.project_id,
         user_id=None,
@@ -172,12 +186,6 @@ def _welcome(tx: Transaction, log: ProjectLog, match: Match, advisor_id: UUID) -
         },
         seq=log.next_seq,
         created_at=log.now,
-    )
-    workspace.add_message(tx, welcome)
-    log.append(EventType.MESSAGE_NEW, welcome)
-    log.append(
-        EventType.WORKSPACE_READY,
-        WorkspaceReadyPayload(match.id, advisor_id, match.project_id, log.now),
     )
 
 

@@ -6,6 +6,7 @@ never appears before a smaller one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, TextClause, insert, literal, select, text, update
+from sqlalchemy import Connection, Row, TextClause, literal, select, text
 
 from matching_server.domain.event_json import payload_from_json, payload_to_json
 from matching_server.domain.events import EventPayload, EventType, ProjectEvent
@@ -33,6 +34,18 @@ _MAKE_HEAD = text(
     """
     INSERT INTO project_event_heads (project_id) SELECT id FROM projects WHERE id = :project_id
     ON CONFLICT DO NOTHING
+    """
+)
+_APPEND = text(
+    """
+    WITH moved AS (
+        UPDATE project_event_heads SET last_seq = :last_seq WHERE project_id = :project_id
+    )
+    INSERT INTO project_events (project_id, seq, type, payload, user_id, correlation_id, created_at)
+    SELECT CAST(:project_id AS uuid), seq, type, payload, user_id, CAST(:correlation_id AS text),
+        CAST(:now AS timestamptz)
+    FROM unnest(CAST(:seqs AS bigint[]), CAST(:types AS text[]), CAST(:payloads AS jsonb[]), CAST(:user_ids AS uuid[]))
+        AS event (seq, type, payload, user_id)
     """
 )
 
@@ -65,24 +78,17 @@ class ProjectLog:
         if not self._appended:
             return
         self.tx.conn.execute(
-            update(project_event_heads)
-            .where(project_event_heads.c.project_id == self.project_id)
-            .values(last_seq=self.last_seq)
-        )
-        self.tx.conn.execute(
-            insert(project_events),
-            [
-                {
-                    "project_id": event.project_id,
-                    "seq": event.seq,
-                    "type": event.type.value,
-                    "payload": payload_to_json(event.payload),
-                    "user_id": event.user_id,
-                    "correlation_id": event.correlation_id,
-                    "created_at": event.created_at,
-                }
-                for event in self._appended
-            ],
+            _APPEND,
+            {
+                "project_id": self.project_id,
+                "last_seq": self.last_seq,
+                "seqs": [event.seq for event in self._appended],
+                "types": [event.type.value for event in self._appended],
+                "payloads": [json.dumps(payload_to_json(event.payload)) for event in self._appended],
+                "user_ids": [event.user_id for event in self._appended],
+                "correlation_id": self.tx.correlation_id,
+                "now": self.now,
+            },
         )
         self.tx.effects.events += self._appended
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, text, tuple_, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, text, tuple_, update
 
 from matching_server.domain.model import (
     AdvisorSummary,
@@ -39,6 +39,7 @@ _SELECT: Select[Any] = select(
     advisors.c.rating,
     advisors.c.avatar_url,
 ).select_from(matches.outerjoin(advisors, matches.c.matched_advisor_id == advisors.c.id))
+_LOCK = _SELECT.where(matches.c.id == bindparam("match_id")).with_for_update(of=matches)
 
 
 def get(conn: Connection, match_id: UUID) -> Match | None:
@@ -54,7 +55,7 @@ def project_of(conn: Connection, match_id: UUID) -> UUID | None:
 
 def lock(tx: Transaction, match_id: UUID) -> Match | None:
     """The match, its row locked."""
-    row = tx.conn.execute(_SELECT.where(matches.c.id == match_id).with_for_update(of=matches)).one_or_none()
+    row = tx.conn.execute(_LOCK, {"match_id": match_id}).one_or_none()
     return _match(row) if row else None
 
 
@@ -253,12 +254,6 @@ def withdraw_decision(tx: Transaction, match: Match, side: Side) -> Match:
     """The side has to decide again."""
     columns = (f"{side.value}_{column}" for column in ("decision", "decision_reason", "decided_at"))
     return _update(tx, match, **dict.fromkeys(columns)).with_decision(side, None)
-
-
-def mark_ready(tx: Transaction, match: Match) -> Match:
-    """The workspace is there; the status stays."""
-    ready = ProvisioningState.READY
-    return replace(_update(tx, match, provisioning_state=ready.value), provisioning_state=ready)
 
 
 def cancel_workspace(tx: Transaction, match: Match) -> Match:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, TextClause, text
 
 from matching_server.domain.model import JobStatus, Match
 from matching_server.domain.provisioning import LeasedJob, LeaseLost
@@ -19,12 +21,13 @@ _ENQUEUE = text(
     VALUES (:match_id, :project_id, :correlation_id)
     """
 )
-_TAKE = text(
-    """
+# Nobody waits until it is on disk that a job was taken: what is written for the job is there only behind it, and where
+# a crash loses both, the job is due and its lease unknown.
+_TAKE = """
     WITH due AS MATERIALIZED (
         SELECT id FROM workspace_provisioning_queue
         WHERE status IN ('pending', 'rollback_needed') AND next_retry_at <= statement_timestamp()
-        ORDER BY next_retry_at LIMIT :count FOR UPDATE SKIP LOCKED
+        ORDER BY next_retry_at LIMIT {count} FOR UPDATE SKIP LOCKED
     ), taken AS (
         UPDATE workspace_provisioning_queue q
         SET status = CASE q.status WHEN 'pending' THEN 'processing' ELSE q.status END,
@@ -38,14 +41,24 @@ _TAKE = text(
         INSERT INTO workspace_provisioning_attempts (job_id, number)
         SELECT id, attempt_count FROM taken WHERE status = 'processing'
     )
-    SELECT * FROM taken
-    """
-)
+    SELECT *, set_config('synchronous_commit', 'off', true) FROM taken
+"""
 _HOLD = text(
     """
     SELECT 1 FROM workspace_provisioning_queue
     WHERE id = :id AND lease_token = :lease_token AND status IN ('processing', 'rollback_needed')
     FOR UPDATE
+    """
+)
+_HOLD_WITH_PARTIES = text(
+    """
+    SELECT a.active AS advisor_active, p.owner_id, u.locale AS owner_locale
+    FROM workspace_provisioning_queue q
+    LEFT JOIN advisors a ON a.id = :advisor_id
+    LEFT JOIN projects p ON p.id = q.project_id
+    LEFT JOIN auth.users u ON u.id = p.owner_id
+    WHERE q.id = :id AND q.lease_token = :lease_token AND q.status IN ('processing', 'rollback_needed')
+    FOR UPDATE OF q
     """
 )
 _END = text(
@@ -151,7 +164,15 @@ def enqueue(tx: Transaction, match: Match) -> None:
 
 def take(tx: Transaction, count: int, lease: timedelta) -> list[LeasedJob]:
     """Leases up to ``count`` due jobs: each is this worker's until the lease ends."""
-    return [_job(row) for row in tx.conn.execute(_TAKE, {"count": count, "lease": lease})]
+    return [_job(row) for row in tx.conn.execute(_take(count), {"lease": lease})]
+
+
+@cache
+def _take(count: int) -> TextClause:
+    """The number is part of the statement: a bound one is guessed to be a tenth of all that wait, and so, where many
+    do, no plan is ever kept.
+    """
+    return text(_TAKE.format(count=count))
 
 
 def hold(tx: Transaction, job: LeasedJob) -> None:
@@ -163,6 +184,26 @@ def hold(tx: Transaction, job: LeasedJob) -> None:
     row = tx.conn.execute(_HOLD, {"id": job.id, "lease_token": job.lease_token}).one_or_none()
     if row is None:
         raise LeaseLost
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """Whom a workspace is for."""
+
+    advisor_active: bool | None
+    """Whether the advisor takes part in matching, ``None`` where they are gone."""
+    owner_id: UUID | None
+    """``None`` where the project is gone."""
+    owner_locale: str | None
+
+
+def hold_with_parties(tx: Transaction, job: LeasedJob, advisor_id: UUID) -> Parties:
+    """As ``hold``, and tells for whom the workspace is, as of then."""
+    known = {"id": job.id, "lease_token": job.lease_token, "advisor_id": advisor_id}
+    row = tx.conn.execute(_HOLD_WITH_PARTIES, known).one_or_none()
+    if row is None:
+        raise LeaseLost
+    return Parties(row.advisor_active, row.owner_id, row.owner_locale)
 
 
 def complete(tx: Transaction, job: LeasedJob) -> None:

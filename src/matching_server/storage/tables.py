@@ -333,6 +333,8 @@ workspace_provisioning_queue = Table(
     ),
     Index(None, "match_id"),
     Index(None, "created_at", "id"),
+    # By the default of a fifth, who takes a job would step over the entries of many that are done.
+    postgresql_with={"autovacuum_vacuum_scale_factor": "0.05"},
 )
 
 workspace_provisioning_attempts = Table(

@@ -2,35 +2,111 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import json
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import text, update
 
 from matching_server.domain.events import ChatMessage
-from matching_server.domain.model import ActorType, WorkspaceRole
+from matching_server.domain.model import ActorType, ProvisioningState, WorkspaceRole
 from matching_server.storage.database import Transaction
+from matching_server.storage.outbox import NotificationType
 from matching_server.storage.tables import (
-    advisors,
     project_advisors,
-    unified_chat_messages,
     unified_chat_sessions,
 )
 
+_OPEN_SESSION = f"""
+    INSERT INTO unified_chat_sessions (project_id, user_id, actor_type, session_state, preferred_locale)
+    VALUES (:project_id, :advisor_id, '{ActorType.ADVISOR}', 'active', :locale)
+    ON CONFLICT (project_id, user_id) DO UPDATE
+    SET session_state = excluded.session_state, last_active = clock_timestamp(),
+        preferred_locale = excluded.preferred_locale
+"""
+_ADD_MESSAGE = """
+    INSERT INTO unified_chat_messages (id, project_id, user_id, actor_type, message_type, mode, text, client_msg_id,
+        response_data, seq, created_at)
+    VALUES (:message_id, :project_id, :user_id, :actor_type, :message_type, :mode, :text, :client_msg_id,
+        CAST(:response_data AS jsonb), :seq, :created_at)
+"""
+# None of its parts depends on what another one writes.
+_MAKE = f"""
+    WITH access AS (
+        INSERT INTO project_advisors (project_id, advisor_id, status, role, assigned_at)
+        VALUES (:project_id, :advisor_id, 'active', :role, :created_at)
+        ON CONFLICT (project_id, advisor_id) DO UPDATE
+        SET status = excluded.status, role = excluded.role, assigned_at = excluded.assigned_at
+    ), session AS ({_OPEN_SESSION}), welcome AS ({_ADD_MESSAGE}), told AS (
+        INSERT INTO notification_outbox (type, recipient_id, payload, correlation_id)
+        VALUES ('{NotificationType.WORKSPACE_READY}', :owner_id, CAST(:notification AS jsonb), :correlation_id)
+    )
+    UPDATE advisor_match_requests SET provisioning_state = '{ProvisioningState.READY}' WHERE id = :match_id
+"""
+_open_session, _add_message, _make = text(_OPEN_SESSION), text(_ADD_MESSAGE), text(_MAKE)
 
-def advisor_active(tx: Transaction, advisor_id: UUID) -> bool | None:
-    """Whether the advisor takes part in matching, ``None`` where they are gone."""
-    return tx.conn.execute(select(advisors.c.active).where(advisors.c.id == advisor_id)).scalar_one_or_none()
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """What an advisor finds on a project, and what its owner is told."""
+
+    match_id: UUID
+    advisor_id: UUID
+    role: WorkspaceRole
+    owner_id: UUID
+    locale: str | None
+    """Of the chat session: the owner's."""
+    welcome: ChatMessage
+    """It says on which project, and since when."""
+    notification: dict[str, Any]
 
 
-def grant_access(
-    tx: Transaction, project_id: UUID, advisor_id: UUID, assigned_at: datetime, role: WorkspaceRole
-) -> None:
-    """Makes the advisor's access row active, whatever it was before."""
-    values = {"status": "active", "role": role.value, "assigned_at": assigned_at}
-    statement = insert(project_advisors).values(project_id=project_id, advisor_id=advisor_id, **values)
-    tx.conn.execute(statement.on_conflict_do_update(index_elements=["project_id", "advisor_id"], set_=values))
+def make(tx: Transaction, workspace: Workspace) -> None:
+    """Access row, chat session, welcome message and notification, and the match is ready, in one statement.
+
+    An access row and a session that there are already become active again. The message's event is the log's business.
+    """
+    tx.conn.execute(
+        _make,
+        _message(workspace.welcome)
+        | {
+            "match_id": workspace.match_id,
+            "advisor_id": workspace.advisor_id,
+            "role": workspace.role.value,
+            "owner_id": workspace.owner_id,
+            "locale": workspace.locale,
+            "notification": json.dumps(workspace.notification),
+            "correlation_id": tx.correlation_id,
+        },
+    )
+
+
+def open_session(tx: Transaction, project_id: UUID, advisor_id: UUID, locale: str | None) -> None:
+    """Opens the advisor's chat session, or opens it again."""
+    tx.conn.execute(_open_session, {"project_id": project_id, "advisor_id": advisor_id, "locale": locale})
+
+
+def add_message(tx: Transaction, message: ChatMessage) -> None:
+    """Stores a chat message; its event is the log's business."""
+    tx.conn.execute(_add_message, _message(message))
+
+
+def _message(message: ChatMessage) -> dict[str, Any]:
+    data = message.response_data
+    return {
+        "message_id": message.id,
+        "project_id": message.project_id,
+        "user_id": message.user_id,
+        "actor_type": message.actor_type.value,
+        "message_type": message.message_type,
+        "mode": message.mode,
+        "text": message.text,
+        "client_msg_id": message.client_msg_id,
+        "response_data": None if data is None else json.dumps(data),
+        "seq": message.seq,
+        "created_at": message.created_at,
+    }
 
 
 def end_access(tx: Transaction, project_id: UUID, advisor_id: UUID) -> bool:
@@ -44,23 +120,6 @@ def end_access(tx: Transaction, project_id: UUID, advisor_id: UUID) -> bool:
     return ended.rowcount > 0
 
 
-def open_session(tx: Transaction, project_id: UUID, user_id: UUID, locale: str | None) -> None:
-    """Opens the advisor's chat session, or opens it again."""
-    values = {"session_state": "active", "last_active": func.clock_timestamp()}
-    statement = insert(unified_chat_sessions).values(
-        project_id=project_id,
-        user_id=user_id,
-        actor_type=ActorType.ADVISOR.value,
-        preferred_locale=locale,
-        **values,
-    )
-    tx.conn.execute(
-        statement.on_conflict_do_update(
-            index_elements=["project_id", "user_id"], set_=values | {"preferred_locale": locale}
-        )
-    )
-
-
 def end_session(tx: Transaction, project_id: UUID, user_id: UUID) -> bool:
     """Ends the chat session. Returns whether it was active."""
     session = unified_chat_sessions.c
@@ -72,22 +131,3 @@ def end_session(tx: Transaction, project_id: UUID, user_id: UUID) -> bool:
         .values(session_state="ended")
     )
     return ended.rowcount > 0
-
-
-def add_message(tx: Transaction, message: ChatMessage) -> None:
-    """Stores a chat message; its event is the log's business."""
-    tx.conn.execute(
-        insert(unified_chat_messages).values(
-            id=message.id,
-            project_id=message.project_id,
-            user_id=message.user_id,
-            actor_type=message.actor_type.value,
-            message_type=message.message_type,
-            mode=message.mode,
-            text=message.text,
-            client_msg_id=message.client_msg_id,
-            response_data=message.response_data,
-            seq=message.seq,
-            created_at=message.created_at,
-        )
-    )

@@ -64,6 +64,10 @@ class Program:
             time.sleep(0.02)
         raise BenchmarkError(f"{self.name} was not ready within {_READY_SECONDS:.0f} s:\n{self.log_tail()}")
 
+    def says(self, word: str) -> bool | None:
+        """True once it has written that, for ``wait_for``."""
+        return word in self.log_file.read_text(errors="replace") or None
+
     def end(self) -> None:
         """Asks it to end, and sees to it. Repeatable."""
         self._process.terminate()

@@ -121,6 +121,31 @@ class Stage:
         said = program.wait_for(written)
         return Server(program.pid, said["address"], said["key_id"], said["secret"])
 
+    def worker(self, database_url: str, *, threads: int) -> int:
+        """One worker process as in production, its log lines in a file; returns its process id."""
+        program = self._start(
+            "worker",
+            [sys.executable, "-m", "matching_server.cli", "worker"],
+            {
+                "MATCHING_DATABASE_URL": database_url,
+                "MATCHING_REDIS_URL": self.services.redis_url,
+                "MATCHING_PROVISION_WORKERS": str(threads),
+                "MATCHING_LOG_FORMAT": "json",
+            },
+        )
+        program.wait_for(lambda: program.says("working"))
+        return program.pid
+
+    def job_twin(self, library: str, database_url: str) -> int:
+        """The worker that one would write with that library instead; returns its process id."""
+        program = self._start(
+            library,
+            [sys.executable, "-m", "benchmarks.job_twins", library],
+            {"DATABASE_URL": database_url.replace("+psycopg", "", 1)},
+        )
+        program.wait_for(lambda: program.says("working"))
+        return program.pid
+
     def twin(self, database_url: str) -> tuple[int, int]:
         """The FastAPI twin, as uvicorn runs it best; returns its process id and its port."""
         port = free_port()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -53,6 +54,29 @@ def test_a_row_is_measured_from_nothing_and_leaves_nothing(scratch: Path) -> Non
         said, complaint = process.communicate(timeout=SECONDS)
     assert (process.returncode, complaint) == (0, "")
     assert "| CreateMatch, calls/s | pgbench, the six plain statements | **" in said
+    assert list(scratch.iterdir()) == []
+
+
+def test_taking_a_job_is_measured(scratch: Path) -> None:
+    with bench(scratch, "take_job", "--quick") as process:
+        said, complaint = process.communicate(timeout=SECONDS)
+    assert (process.returncode, complaint) == (0, "")
+    assert (
+        "| Taking a job of 100,000 with 1,000,000 completed | a job of 100 with none completed | **" in said
+    )
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.skipif(
+    not all(map(find_spec, ("asyncpg", "pgqueuer", "procrastinate", "uvloop"))),
+    reason="only make bench has them",
+)
+def test_provisioning_is_measured_against_both_libraries(scratch: Path) -> None:
+    with bench(scratch, "provisioning_jobs", "--quick") as process:
+        said, complaint = process.communicate(timeout=SECONDS)
+    assert (process.returncode, complaint) == (0, "")
+    for library in ("procrastinate", "pgqueuer"):
+        assert f"| Provisioning jobs/s, 4 at a time ({library}) | " in said
     assert list(scratch.iterdir()) == []
 
 

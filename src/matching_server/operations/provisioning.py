@@ -25,7 +25,6 @@ from matching_server.domain.model import (
     Side,
     WorkspaceRole,
 )
-from matching_server.domain.notifications import NotificationType
 from matching_server.domain.provisioning import (
     WELCOME_TEXT,
     LeasedJob,

@@ -11,8 +11,8 @@ from sqlalchemy import text, update
 
 from matching_server.domain.events import ChatMessage
 from matching_server.domain.model import ActorType, ProvisioningState, WorkspaceRole
+from matching_server.domain.notifications import NotificationType
 from matching_server.storage.database import Transaction
-from matching_server.storage.outbox import NotificationType
 from matching_server.storage.tables import (
     project_advisors,
     unified_chat_sessions,
@@ -80,6 +80,7 @@ def make(tx: Transaction, workspace: Workspace) -> None:
             "correlation_id": tx.correlation_id,
         },
     )
+    tx.effects.notification_queued = True
 
 
 def open_session(tx: Transaction, project_id: UUID, advisor_id: UUID, locale: str | None) -> None:

@@ -44,6 +44,33 @@ LEASES_RETURNED = Counter(
     registry=REGISTRY,
 )
 
+NOTIFICATION_DELIVERIES = Counter(
+    "matching_notification_deliveries",
+    "Notifications handed to a sink, by sink and result: taken, failed (tried again), refused (for good).",
+    ["sink", "result"],
+    registry=REGISTRY,
+)
+NOTIFICATION_SECONDS = Histogram(
+    "matching_notification_delivery_seconds",
+    "How long a sink took for a notification, by sink.",
+    ["sink"],
+    buckets=(0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=REGISTRY,
+)
+NOTIFICATION_LEASES_LOST = Counter(
+    "matching_notification_leases_lost",
+    "Deliveries that ended after their lease: another process delivers again.",
+    registry=REGISTRY,
+)
+
+QUEUE_GAUGES = {
+    "matching_provisioning_jobs": "Jobs that have not ended, by status.",
+    "matching_provisioning_oldest_seconds": "Age of the oldest job that has not ended; 0 where there is none.",
+    "matching_notifications": "Notifications that have not been sent, by status.",
+    "matching_notifications_oldest_seconds": "Age of the oldest pending notification; 0 where there is none.",
+}
+"""What is told of the database's queues: the same by every process. Take the maximum, not the sum."""
+
 
 class CannotServeMetrics(Exception):
     """The address is taken, or none of this machine's."""
@@ -89,7 +116,7 @@ class Endpoint:
 
 
 class _Queues(Collector):
-    """The queues are the database's, so every process tells the same of them: take the maximum, not the sum."""
+    """The gauges of the queues."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -104,24 +131,17 @@ class _Queues(Collector):
             found = self._database.read(queues.depths)
         except DomainError:
             return
-        yield _by_status("matching_provisioning_jobs", "Jobs that have not ended, by status.", found.jobs)
-        yield GaugeMetricFamily(
-            "matching_provisioning_oldest_seconds",
-            "Age of the oldest job that has not ended; 0 where there is none.",
-            found.oldest_job_seconds,
-        )
-        yield _by_status(
-            "matching_notifications", "Notifications that have not been sent, by status.", found.notifications
-        )
-        yield GaugeMetricFamily(
-            "matching_notifications_oldest_seconds",
-            "Age of the oldest pending notification; 0 where there is none.",
-            found.oldest_notification_seconds,
-        )
+        yield _gauge("matching_provisioning_jobs", found.jobs)
+        yield _gauge("matching_provisioning_oldest_seconds", found.oldest_job_seconds)
+        yield _gauge("matching_notifications", found.notifications)
+        yield _gauge("matching_notifications_oldest_seconds", found.oldest_notification_seconds)
 
 
-def _by_status(name: str, documentation: str, counts: Mapping[str, int]) -> Metric:
-    family = GaugeMetricFamily(name, documentation, labels=["status"])
-    for status, count in counts.items():
+def _gauge(name: str, value: float | Mapping[str, int]) -> Metric:
+    """A gauge with one value, or with one by status."""
+    if not isinstance(value, Mapping):
+        return GaugeMetricFamily(name, QUEUE_GAUGES[name], value)
+    family = GaugeMetricFamily(name, QUEUE_GAUGES[name], labels=["status"])
+    for status, count in value.items():
         family.add_metric([status], count)
     return family

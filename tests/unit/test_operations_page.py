@@ -8,6 +8,7 @@ from pathlib import Path
 from matching_server.domain.interventions import InterventionType
 from matching_server.domain.model import JobStatus
 from matching_server.domain.provisioning import JOB_STEPS, JobStep
+from matching_server.metrics import QUEUE_GAUGES, REGISTRY
 from matching_server.operations.auditing import MAX_REPAIRS
 from matching_server.operations.repairs import REPAIRS
 from matching_server.storage.invariants import INVARIANTS, MAX_ROWS
@@ -45,6 +46,15 @@ def test_every_invariant_is_listed_with_whether_it_is_repaired() -> None:
     ]
     assert {name.strip("`") for name, _, repaired, _ in rows if repaired != "no"} == set(REPAIRS)
     assert all(how for *_, how in rows)
+
+
+def test_every_metric_is_explained() -> None:
+    own = {family.name for family in REGISTRY.collect() if not family.name.startswith("process_")}
+    counters = {family.name for family in REGISTRY.collect() if family.type == "counter"}
+    shown = [name.strip("`") for name, *_ in table("metric", "what it is", "look at it when")]
+    assert sorted(shown) == sorted(
+        {f"{name}_total" if name in counters else name for name in own} | set(QUEUE_GAUGES)
+    )
 
 
 def test_the_bounds_are_those_of_the_code() -> None:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
+from matching_server import metrics
 from matching_server.domain.errors import StorageUnavailable, TransactionConflict
 from matching_server.domain.notifications import (
     Delivery,
@@ -132,16 +133,20 @@ class Notifier:
         except Exception as error:
             _log.exception("sink_failed", sink=sink.name, notification_id=str(notification.id))
             fault = DeliveryFault(f"failed ({type(error).__name__})")
+        seconds = time.monotonic() - began
+        result = "taken" if fault is None else "refused" if fault.permanent else "failed"
+        metrics.NOTIFICATION_DELIVERIES.labels(sink.name, result).inc()
+        metrics.NOTIFICATION_SECONDS.labels(sink.name).observe(seconds)
         write = _log.warning if fault else _log.debug
         write(
             "notification_delivery",
             sink=sink.name,
-            result="taken" if fault is None else "refused" if fault.permanent else "failed",
+            result=result,
             fault=str(fault) if fault else None,
             notification_id=str(notification.id),
             type=notification.type,
             attempt=notification.attempt,
-            duration_ms=round((time.monotonic() - began) * 1000, 1),
+            duration_ms=round(seconds * 1000, 1),
             correlation_id=notification.correlation_id,
         )
         return Delivery(sink.name, fault)
@@ -150,6 +155,7 @@ class Notifier:
 def _tell(ended: Sequence[DeliveryAttempt], exchanged: Exchange) -> None:
     """Logs what somebody may have to look after."""
     late = {notification.id for notification in exchanged.late}
+    metrics.NOTIFICATION_LEASES_LOST.inc(len(late))
     for attempt in ended:
         notification_id = str(attempt.notification.id)
         if attempt.notification.id in late:

@@ -36,6 +36,8 @@ _MAKE_HEAD = text(
     ON CONFLICT DO NOTHING
     """
 )
+# One statement for however many there are. The driver would send several rows as a pipeline, whose end disarms
+# idle_in_transaction_session_timeout: a process that freezes before it commits would keep the project locked.
 _APPEND = text(
     """
     WITH moved AS (

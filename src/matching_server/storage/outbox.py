@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, any_, func, insert, literal, select, tuple_, update
+import orjson
+from sqlalchemy import Connection, Row, any_, func, literal, select, text, tuple_, update
 
 from matching_server.domain.notifications import (
     Notification,
@@ -20,6 +21,15 @@ from matching_server.domain.notifications import (
 )
 from matching_server.storage.database import Transaction
 from matching_server.storage.tables import notification_outbox, users
+
+# Not a row each, for the reason that the event log gives.
+_ENQUEUE = text(
+    """
+    INSERT INTO notification_outbox (type, recipient_id, priority, payload, correlation_id)
+    SELECT :type, recipient, :priority, CAST(:payload AS jsonb), :correlation_id
+    FROM unnest(CAST(:recipients AS uuid[])) AS recipient
+    """
+)
 
 _outbox = notification_outbox.c
 
@@ -33,22 +43,17 @@ def enqueue(
     high_priority: bool = False,
 ) -> None:
     """One notification for each recipient, due at once."""
-    if not recipients:
-        return
     tx.conn.execute(
-        insert(notification_outbox),
-        [
-            {
-                "type": type_.value,
-                "recipient_id": recipient,
-                "priority": "high" if high_priority else "normal",
-                "payload": payload,
-                "correlation_id": tx.correlation_id,
-            }
-            for recipient in recipients
-        ],
+        _ENQUEUE,
+        {
+            "type": type_.value,
+            "recipients": list(recipients),
+            "priority": "high" if high_priority else "normal",
+            "payload": orjson.dumps(payload).decode(),
+            "correlation_id": tx.correlation_id,
+        },
     )
-    tx.effects.notification_queued = True
+    tx.effects.notification_queued |= bool(recipients)
 
 
 def admins(tx: Transaction) -> list[UUID]:

@@ -24,8 +24,8 @@ run: $(VENV)/.installed-run ## The same servers, kept serving until Ctrl-C
 test: $(VENV)/.installed-dev ## All tests (make test ARGS="-k name" for some)
 	@$(BIN)/python -m pytest $(ARGS)
 
-robustness: $(VENV)/.installed-dev ## The tests that do faults to real processes, and no others
-	@$(BIN)/python -m pytest -m robustness $(ARGS)
+robustness: $(VENV)/.installed-dev ## Faults to real processes, in full (MATCHING_TEST_ROUNDS_SCALE=1: as few as in make test)
+	@MATCHING_TEST_ROUNDS_SCALE=$${MATCHING_TEST_ROUNDS_SCALE:-5} $(BIN)/python -m pytest -m robustness $(ARGS)
 
 check: lint types imports protos generated test ## What CI runs: every check below, then all tests
 

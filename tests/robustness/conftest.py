@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from matching_server.embedded import EmbeddedServices
 from tests.support.databases import TestDatabases, connected
 from tests.support.processes import Servers
+from tests.support.rounds import SCALE
 from tests.support.world import World
 from tests.support.worlds import emptied, own_world, shared_world, with_logs
 
@@ -23,6 +24,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _HERE in item.path.parents:
             item.add_marker("robustness")
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(120 * max(1, SCALE)))
 
 
 @pytest.fixture

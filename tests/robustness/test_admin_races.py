@@ -27,7 +27,7 @@ from tests.support.world import World
 Tell = Callable[[str], None]
 MANUAL, EMERGENCY = AssignmentType.ASSIGNMENT_TYPE_MANUAL, AssignmentType.ASSIGNMENT_TYPE_EMERGENCY
 APPROVED, DECLINED = Decision.DECISION_APPROVED, Decision.DECISION_DECLINED
-FINALIZED = MatchStatus.MATCH_STATUS_FINALIZED
+FINALIZED, MATCHED = MatchStatus.MATCH_STATUS_FINALIZED, MatchStatus.MATCH_STATUS_MATCHED
 DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 
 
@@ -85,15 +85,19 @@ def race(number: int, one: Callable[[], Begun[object]], other: Callable[[], Begu
     return list(reversed(outcomes([other(), one()])))
 
 
+@pytest.mark.parametrize("how", [EMERGENCY, MANUAL], ids=["emergency", "manual"])
 @pytest.mark.parametrize("decision", [APPROVED, DECLINED], ids=["approval", "decline"])
-def test_an_emergency_and_the_advisors_answer(world: World, decision: Decision, tell: Tell) -> None:
-    count = rounds(20)
+def test_an_assignment_and_the_advisors_answer(
+    world: World, decision: Decision, how: AssignmentType, tell: Tell
+) -> None:
+    count = rounds(15, full=100)
     advisor, other, made = offered(world, count)
+    world.service().update_availability(other, status="AVAILABILITY_STATUS_AVAILABLE")
     first = 0
     for number, (project, match_id) in enumerate(made):
         assigned, decided = race(
             number,
-            partial(assigns, world, project, other, server=1),
+            partial(assigns, world, project, other, how, server=1),
             partial(decides, world, advisor, match_id, decision),
         )
         status = world.status(match_id)
@@ -105,7 +109,37 @@ def test_an_emergency_and_the_advisors_answer(world: World, decision: Decision, 
             assert isinstance(assigned, (InvalidTransition, AssignAdvisorResponse)), assigned
         else:
             assert isinstance(assigned, AssignAdvisorResponse), assigned
-            assert assigned.match.status == FINALIZED
+            assert assigned.match.status == (FINALIZED if how == EMERGENCY else MATCHED)
+    tell(f"{count} rounds: the admin first in {first}")
+
+
+def test_a_release_and_the_last_approval(world: World, tell: Tell) -> None:
+    """An offer that is taken back cannot be accepted; one that was accepted first is taken back all the same."""
+    count = rounds(20, full=100)
+    advisor, _, made = offered(world, count)
+    first = 0
+    for number, (project, match_id) in enumerate(made):
+        released, decided = race(
+            number,
+            partial(releases, world, project, advisor, server=1),
+            partial(decides, world, advisor, match_id, APPROVED),
+        )
+        assert isinstance(released, ReleaseAdvisorResponse), released
+        assert released.released
+        status = world.status(match_id)
+        if isinstance(decided, MatchingError):
+            first += 1
+            assert isinstance(decided, InvalidTransition), decided
+            assert (decided.metadata["from"], decided.metadata["to"]) == ("expired", "advisor_accepted")
+            assert (status, "advisor.accepted" in world.event_types(project)) == ("expired", False)
+        else:
+            # Released while the workspace was being made, or once it was there.
+            assert status in {"expired", "finalized"}
+            assert world.event_types(project).index("advisor.finalized") < world.event_types(project).index(
+                "advisor.released"
+            )
+    assert world.values("SELECT status FROM project_advisors WHERE status = 'active'") == []
+    assert world.load(advisor) == 0
     tell(f"{count} rounds: the admin first in {first}")
 
 

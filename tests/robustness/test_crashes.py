@@ -31,29 +31,21 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def wait_for_progress(load: Load, calls: int = 20) -> None:
-    """Waits until so many more calls have been acknowledged."""
-    count = load.count + calls
-    eventually(lambda: load.count >= count, timeout=15, what=f"{calls} more calls are acknowledged")
-
-
-def codes(load: Load) -> set[str]:
-    """The kinds of refusals."""
-    return {f"{error.code.name} {error.reason}".strip() for _, error in load.refusals}
-
-
 def test_a_server_killed_under_load_loses_nothing_that_was_acknowledged(own: World, tell: Tell) -> None:
-    victim, _ = own.start_together(2, **SETTINGS)
-    with Load(own, servers=2) as load:
-        for _ in range(rounds(3)):
-            wait_for_progress(load, random.randint(5, 60))
+    """Whatever was not acknowledged is repeated under its request id until it is, and done once."""
+    servers = own.start_together(2, **SETTINGS)
+    kills = rounds(3, full=100)
+    with Load(own, servers=2, projects=rounds(2_000, full=40_000)) as load:
+        for _ in range(kills):
+            load.wait_for_progress(random.randint(5, 60))
+            victim = random.choice(servers)
             victim.kill()
             victim.start()
-        wait_for_progress(load)
+        load.wait_for_progress()
     load.assert_kept()
-    assert codes(load) <= {"UNAVAILABLE"}
+    assert load.codes <= {"UNAVAILABLE"}
     eventually(load.all_provisioned, timeout=20, what="every finalized match has its workspace")
-    tell(f"{rounds(3)} kills, {load.count} calls, {len(load.refusals)} refused and repeated")
+    tell(f"{kills} kills, {load.count} calls, {len(load.refusals)} refused and repeated")
 
 
 def test_a_server_that_is_told_to_end_under_load_finishes_what_has_begun(own: World, tell: Tell) -> None:
@@ -62,12 +54,12 @@ def test_a_server_that_is_told_to_end_under_load_finishes_what_has_begun(own: Wo
         # Connected again: else the load's first calls would be refused.
         own.service().get_service_info()
         with Load(own, callers=6, persistent=False) as load:
-            wait_for_progress(load)
+            load.wait_for_progress()
             began = time.monotonic()
             assert leaving.terminate() == 0
             assert time.monotonic() - began < 10
         # CANCELLED is how gRPC itself turns away what reaches a server that has begun to stop.
-        assert codes(load) <= {"UNAVAILABLE", "UNAVAILABLE DRAINING", "CANCELLED"}
+        assert load.codes <= {"UNAVAILABLE", "UNAVAILABLE DRAINING", "CANCELLED"}
         _assert_refused_calls_had_not_begun(own, load)
         leaving.start()
         eventually(load.all_provisioned, timeout=20, what="every finalized match has its workspace")
@@ -148,36 +140,36 @@ def test_postgres_killed_under_load_is_told_as_unavailable_and_loses_nothing(
     mortal: World, own_services: EmbeddedServices, tell: Tell
 ) -> None:
     mortal.start_together(2, **SETTINGS)
-    back = []
-    with Load(mortal, servers=2) as load:
-        for _ in range(rounds(1)):
-            wait_for_progress(load)
+    back, kills = [], rounds(1, full=20)
+    with Load(mortal, servers=2, projects=rounds(2_000, full=20_000)) as load:
+        for _ in range(kills):
+            load.wait_for_progress()
             refused = len(load.refusals)
             own_services.postgres.kill()
             # Over before the next round changes the number.
             eventually(lambda: len(load.refusals) > refused, timeout=15, what="calls are refused")  # noqa: B023
             own_services.postgres.restart()
             restarted = time.monotonic()
-            wait_for_progress(load, 1)
+            load.wait_for_progress(1)
             back.append(time.monotonic() - restarted)
-        wait_for_progress(load, 100)
+        load.wait_for_progress(100)
     mortal.reconnect()
     load.assert_kept()
-    assert codes(load) == {"UNAVAILABLE DATABASE_ERROR"}
-    assert max(back) < 10
+    assert load.codes == {"UNAVAILABLE DATABASE_ERROR"}
+    assert max(back) < 5
     eventually(load.all_provisioned, timeout=20, what="every finalized match has its workspace")
     assert {error.retry_after is not None for _, error in load.refusals} == {True}
-    tell(f"{rounds(1)} kills, back after {max(back):.1f} s, {load.count} calls, {len(load.refusals)} refused")
+    tell(f"{kills} kills, back after {max(back):.1f} s, {load.count} calls, {len(load.refusals)} refused")
 
 
 def test_calls_go_on_while_redis_is_away(mortal: World, own_services: EmbeddedServices, tell: Tell) -> None:
     mortal.start(**SETTINGS)
     with Load(mortal) as load:
-        wait_for_progress(load)
+        load.wait_for_progress()
         own_services.redis.kill()
-        wait_for_progress(load, 100)
+        load.wait_for_progress(100)
         own_services.redis.restart()
-        wait_for_progress(load, 100)
+        load.wait_for_progress(100)
     load.assert_kept()
     assert [str(error) for _, error in load.refusals] == []
     eventually(load.all_provisioned, timeout=20, what="every finalized match has its workspace")

@@ -27,6 +27,7 @@ from tests.support.world import World
 Tell = Callable[[str], None]
 APPROVED, DECLINED = Decision.DECISION_APPROVED, Decision.DECISION_DECLINED
 FINALIZED = MatchStatus.MATCH_STATUS_FINALIZED
+_APPROVED_BY = {"client": "client_approved", "advisor": "advisor_accepted"}
 
 
 def client_decides(
@@ -58,7 +59,7 @@ def offered(world: World, count: int) -> list[tuple[str, str, str]]:
 
 
 def test_both_approvals_at_the_same_moment_finalize_once_with_one_job(world: World, tell: Tell) -> None:
-    count = rounds(60)
+    count = rounds(60, full=500)
     for number, (project, advisor, match) in enumerate(offered(world, count)):
         by_client = partial(client_decides, world, project, match, APPROVED, server=0)
         by_advisor = partial(advisor_decides, world, advisor, match, APPROVED, server=1)
@@ -81,21 +82,27 @@ def _all_ready(world: World, count: int) -> bool:
     return bool(world.value(ready) == count)
 
 
-def test_an_approval_and_a_decline_at_the_same_moment_end_in_one_of_them(world: World, tell: Tell) -> None:
-    count, won = rounds(40), {"finalized": 0, "client_declined": 0}
+@pytest.mark.parametrize("who_declines", ["client", "advisor"])
+def test_an_approval_and_a_decline_at_the_same_moment_end_in_one_of_them(
+    world: World, who_declines: str, tell: Tell
+) -> None:
+    """Whoever declines has approved before, and changes their mind while the other side approves."""
+    count, won = rounds(20, full=500), {"finalized": 0, f"{who_declines}_declined": 0}
     for number, (project, advisor, match) in enumerate(offered(world, count)):
-        answers([client_decides(world, project, match, APPROVED)])
-        decline = partial(client_decides, world, project, match, DECLINED, server=0)
-        accept = partial(advisor_decides, world, advisor, match, APPROVED, server=1)
-        if number % 2:
-            told = outcomes([decline(), accept()])
-            declined, accepted = told
-        else:
-            told = outcomes([accept(), decline()])
-            accepted, declined = told
+        sides: dict[str, Callable[..., Begun[ClientAnswer | AdvisorAnswer]]] = {
+            "client": partial(client_decides, world, project, match),
+            "advisor": partial(advisor_decides, world, advisor, match),
+        }
+        decliner = sides.pop(who_declines)
+        [(who_approves, approver)] = sides.items()
+        [first_approved] = answers([decliner(APPROVED)])
+        assert first_approved.status != FINALIZED
+        decline, approve = partial(decliner, DECLINED, server=0), partial(approver, APPROVED, server=1)
+        told = outcomes([decline(), approve()] if number % 2 else [approve(), decline()])
+        declined, approved = told if number % 2 else reversed(told)
         status = world.status(match)
-        loser = declined if status == "finalized" else accepted
-        asked_for = "client_declined" if status == "finalized" else "advisor_accepted"
+        loser = declined if status == "finalized" else approved
+        asked_for = f"{who_declines}_declined" if status == "finalized" else _APPROVED_BY[who_approves]
         assert isinstance(loser, InvalidTransition), loser
         assert (loser.metadata["from"], loser.metadata["to"]) == (status, asked_for)
         assert sum(isinstance(ended, MatchingError) for ended in told) == 1

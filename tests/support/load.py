@@ -21,11 +21,11 @@ from advisor_matching.v1.match_service_pb2 import CreateMatchRequest
 from advisor_matching.v1.types_pb2 import Decision
 from matching_client import MatchingClient, MatchingError
 from matching_client.status_details import from_rpc_error
-from tests.support.seed import insert_projects, insert_user
+from tests.support.seed import insert_advisors, insert_projects, insert_user
+from tests.support.wait import eventually
 from tests.support.world import World
 
 T = TypeVar("T")
-_PROJECTS = 2_000
 _PAUSE_SECONDS = 0.02
 _CALL_SECONDS = 15.0
 _APPROVED = Decision.DECISION_APPROVED
@@ -48,10 +48,20 @@ class Load:
     """Callers in threads, spread over the servers: ask, approve, accept, and on to the next project.
 
     A call that is refused is made again, the very same, until it is acknowledged; with ``persistent`` off,
-    its caller stops there.
+    its caller stops there. ``projects`` is how many they have: more than they can get through.
+    ``rest`` is how many seconds a caller waits between two projects.
     """
 
-    def __init__(self, world: World, *, callers: int = 4, servers: int = 1, persistent: bool = True) -> None:
+    def __init__(
+        self,
+        world: World,
+        *,
+        callers: int = 4,
+        servers: int = 1,
+        persistent: bool = True,
+        projects: int = 2_000,
+        rest: float = 0.0,
+    ) -> None:
         self.acknowledged = Acknowledged()
         self.refusals: list[tuple[float, MatchingError]] = []
         """When (monotonic) and how calls were refused."""
@@ -59,11 +69,11 @@ class Load:
         """With ``persistent`` off: where each caller stopped."""
         self._world = world
         self._persistent = persistent
+        self._rest = rest
         self._stopping = threading.Event()
-        for _ in range(_PROJECTS // 100):
-            world.new_advisor(slots=100)
+        insert_advisors(world.conn, -(-projects // 100), slots=100)
         owner = insert_user(world.conn)
-        self._projects = [str(id_) for id_ in insert_projects(world.conn, _PROJECTS, owner_id=owner)]
+        self._projects = [str(id_) for id_ in insert_projects(world.conn, projects, owner_id=owner)]
         self._threads = [
             threading.Thread(target=self._run, args=(owner, number % servers), name=f"caller-{number}")
             for number in range(callers)
@@ -88,6 +98,16 @@ class Load:
         said = self.acknowledged
         return len(said.created) + len(said.approved) + len(said.accepted)
 
+    @property
+    def codes(self) -> set[str]:
+        """The kinds of refusals."""
+        return {f"{error.code.name} {error.reason}".strip() for _, error in self.refusals}
+
+    def wait_for_progress(self, calls: int = 20, *, timeout: float = 15.0) -> None:
+        """Waits until so many more calls have been acknowledged."""
+        count = self.count + calls
+        eventually(lambda: self.count >= count, timeout=timeout, what=f"{calls} more calls are acknowledged")
+
     def assert_kept(self) -> None:
         """All that was acknowledged is in the database, and no project has more than one match."""
         rows = self._world.rows("SELECT * FROM advisor_match_requests")
@@ -105,7 +125,7 @@ class Load:
 
     def _run(self, owner: UUID, server: int) -> None:
         client = self._world.caller(owner, "client", server=server)
-        while not self._stopping.is_set():
+        while not self._stopping.wait(self._rest):
             project = self._projects.pop()
             try:
                 self._one_life(client, project, server)
@@ -114,7 +134,8 @@ class Load:
                 return
 
     def _one_life(self, client: MatchingClient, project: str, server: int) -> None:
-        asked = CreateMatchRequest(project_id=project, request_id=str(uuid.uuid4()))
+        # Were it not for its request id, a repeat of what was done unheard would be refused.
+        asked = CreateMatchRequest(project_id=project, request_id=str(uuid.uuid4()), fail_if_open=True)
         match = self._call(lambda: client.stubs.match.CreateMatch(asked, timeout=_CALL_SECONDS)).match
         self.acknowledged.created.append(match.id)
         approval = SubmitClientDecisionRequest(match_id=match.id, decision=_APPROVED)

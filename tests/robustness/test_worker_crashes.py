@@ -17,21 +17,14 @@ from tests.support.wait import eventually
 from tests.support.world import World
 from tests.support.worlds import own_world
 
-Tell = Callable[[str], None]
 LEASE: dict[str, Any] = {
     "provision_lease_seconds": 0.6,
     "sweep_seconds": 0.1,
     "provision_backoff_seconds": 0.05,
 }
-STEPS = {
-    "before its first write": "SELECT FROM project_event_heads FOR UPDATE",
-    "at the access row": "LOCK TABLE project_advisors IN EXCLUSIVE MODE",
-    "at the chat session": "LOCK TABLE unified_chat_sessions IN EXCLUSIVE MODE",
-    "at the welcome message": "LOCK TABLE unified_chat_messages IN EXCLUSIVE MODE",
-    "at the notification": "LOCK TABLE notification_outbox IN EXCLUSIVE MODE",
-    "at its last write": "LOCK TABLE project_events IN EXCLUSIVE MODE",
-}
-"""What somebody else holds, so that the worker stops there."""
+FIRST_WRITE = "SELECT FROM project_event_heads FOR UPDATE"
+CHAT_SESSION = "LOCK TABLE unified_chat_sessions IN EXCLUSIVE MODE"
+"""What somebody else holds, so that the worker stops there. `test_every_step.py` stops it everywhere."""
 
 
 @pytest.fixture
@@ -64,35 +57,12 @@ def stop_at(world: World, step: str, worker: ServerProcess, stop: Callable[[], N
         stop()
 
 
-def kill_at(world: World, step: str, worker: ServerProcess) -> tuple[str, Match]:
-    """Kills the running worker at that step of a new job: (project, match)."""
-    with held(world.conn, NOTHING_BEGINS) as nothing_begins:
-        project, _, match = world.finalized()
-        with held(world.conn, step):
-            nothing_begins.rollback()
-            eventually(lambda: job(world, match)["status"] == "processing", what="the job has begun")
-            wait_for_waiters(world.conn)
-            worker.kill()
-    return project, match
-
-
-def test_a_worker_killed_at_any_step_is_replaced_and_the_effect_is_one(world: World, tell: Tell) -> None:
-    worker = world.start(**LEASE)
-    for step in STEPS.values():
-        project, match = kill_at(world, step, worker)
-        worker.start()
-        world.wait_for_ready(match.id)
-        assert_one_workspace(world, project, match, attempts=2)
-        world.empty()
-    tell(f"killed at {len(STEPS)} steps")
-
-
 def test_a_lease_that_runs_out_counts_as_an_attempt_and_the_third_is_the_last(world: World) -> None:
     admin = world.new_admin()
     project, advisor, match = world.finalized()
     worker = world.start(**LEASE, wait=False)
     for _ in range(3):
-        stop_at(world, STEPS["at the chat session"], worker, worker.kill)
+        stop_at(world, CHAT_SESSION, worker, worker.kill)
     worker.start()
     world.wait_for_provisioning(match.id, "failed")
     errors = world.values("SELECT error FROM workspace_provisioning_attempts ORDER BY number")
@@ -111,7 +81,7 @@ def test_a_worker_that_wakes_up_after_its_lease_writes_nothing(world: World) -> 
     with failing(world, "access row", times=1), ExitStack() as until_frozen:
         with held(world.conn, NOTHING_BEGINS) as nothing_begins:
             project, _, match = world.finalized()
-            with held(world.conn, STEPS["before its first write"]):
+            with held(world.conn, FIRST_WRITE):
                 nothing_begins.rollback()
                 eventually(lambda: job(world, match)["status"] == "processing", what="the job has begun")
                 until_frozen.enter_context(held(world.conn, NOTHING_BEGINS))

@@ -1,0 +1,108 @@
+"""Redis dies, forgets, freezes and comes back: calls go on, and events arrive in time, each once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import redis
+
+from advisor_matching.v1.types_pb2 import ProjectEvent
+from matching_client import MatchingClient, Watch
+from matching_server.embedded import EmbeddedRedis, EmbeddedServices
+from tests.support.rounds import rounds
+from tests.support.wait import eventually
+from tests.support.world import World
+
+Tell = Callable[[str], None]
+LOOKS_EVERY, SLACK = 2.0, 1.0
+"""Seconds: how long an event may stay unseen where no hint of it arrives, and what a busy machine adds."""
+
+
+class Receipts:
+    """Reads a watch in a thread of its own, and notes when each event came."""
+
+    def __init__(self, client: MatchingClient, project: str) -> None:
+        self.received: list[tuple[ProjectEvent, float]] = []
+        self._watch: Watch = client.watch(project)
+        self._thread = threading.Thread(target=self._run, name="receipts")
+        self._thread.start()
+
+    def __enter__(self) -> Receipts:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._watch.close()
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    def _run(self) -> None:
+        for event in self._watch:
+            self.received.append((event, time.time()))
+
+    def delays(self, first: int) -> list[float]:
+        """Seconds from when each event happened to its receipt, from that one on."""
+        return [at - event.timestamp.ToNanoseconds() / 1e9 for event, at in self.received[first:]]
+
+
+@contextmanager
+def killed(server: EmbeddedRedis) -> Iterator[None]:
+    server.kill()
+    yield
+    server.restart()
+
+
+@contextmanager
+def frozen(server: EmbeddedRedis) -> Iterator[None]:
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+@contextmanager
+def emptied(server: EmbeddedRedis) -> Iterator[None]:
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+        # Who is subscribed is not told, and has to notice.
+        client.client_kill_filter(_type="pubsub", skipme=True)
+    yield
+
+
+FAULTS = {"killed": killed, "frozen": frozen, "emptied": emptied}
+
+
+def delays_of_more(world: World, project: str, receipts: Receipts) -> list[float]:
+    """How long events take that are made by calls to another server: an offer and its refusal, twice."""
+    first = len(receipts.received)
+    for _ in range(2):
+        match = world.service(server=1).create_match(project, allow_previous=True, timeout=5).match
+        world.client(project, server=1).submit_client_decision(match.id, "DECISION_DECLINED", timeout=5)
+    eventually(lambda: len(receipts.received) >= first + 4, what=f"{first + 4} events are seen")
+    return receipts.delays(first)
+
+
+def test_events_arrive_in_time_and_once_whatever_becomes_of_redis(
+    mortal: World, own_services: EmbeddedServices, tell: Tell
+) -> None:
+    mortal.start_together(2, "--no-workers")
+    mortal.new_advisor()
+    project, took = mortal.new_project(), defaultdict[str, list[float]](list)
+    with Receipts(mortal.client(project), project) as receipts:
+        for _ in range(rounds(1, full=20)):
+            for name, fault in FAULTS.items():
+                with fault(own_services.redis):
+                    took[name] += delays_of_more(mortal, project, receipts)
+                took[f"no longer {name}"] += delays_of_more(mortal, project, receipts)
+        events = [event for event, _ in receipts.received]
+    assert [event.seq for event in events] == list(range(1, len(mortal.event_types(project)) + 1))
+    assert len({event.id for event in events}) == len(events)
+    slowest = {when: max(seconds) for when, seconds in took.items()}
+    assert max(slowest.values()) < LOOKS_EVERY + SLACK, slowest
+    tell("after " + ", ".join(f"{seconds:.1f} s ({when})" for when, seconds in slowest.items()))

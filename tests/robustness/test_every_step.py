@@ -46,7 +46,7 @@ OUTLIVES_LOCKS = WORKER | {"provision_lease_seconds": 6}
 """Locks of a frozen worker end with its idle transaction, after 5 s: only then can another one go on."""
 FAILING: Sequence[Sequence[Point]] = [[Point(3, INSTEAD)]] * 3
 """A provisioning that fails for good; the next transaction of its job gives it up."""
-PROVISIONING, GIVING_UP = 12, 10
+PROVISIONING, GIVING_UP = 7, 10
 """Fewer statements than these would mean that the wire has missed some."""
 
 

@@ -80,7 +80,7 @@ class Application:
             "AvailabilityService": AvailabilityService(runner, self._backend.availability_cache),
             "AdminService": AdminService(runner),
             "EventService": EventService(runner, self._open_watch),
-            "ChatService": ChatService(),
+            "ChatService": ChatService(runner),
             "DirectoryService": DirectoryService(runner),
             "SystemService": SystemService(lambda: self._status, auto_provision=flag),
         }

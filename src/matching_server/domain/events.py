@@ -10,7 +10,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from matching_server.domain.errors import EventIdInvalid, EventIdUnknown
-from matching_server.domain.model import ActorType, Match, MatchStatus
+from matching_server.domain.model import ActorType, ChatMessageType, ChatMode, Match, MatchStatus
 
 
 class EventType(StrEnum):
@@ -93,14 +93,14 @@ class ReleasedPayload:
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One message of a project's chat; ``seq`` is the number of its event."""
+    """One message of a project's chat; ``seq`` is the number of its event. A notice has no user."""
 
     id: UUID
     project_id: UUID
     user_id: UUID | None
     actor_type: ActorType
-    message_type: str
-    mode: str
+    message_type: ChatMessageType
+    mode: ChatMode
     text: str
     client_msg_id: str | None
     response_data: dict[str, str] | None

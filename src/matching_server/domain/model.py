@@ -160,6 +160,28 @@ class ActorType(StrEnum):
     SYSTEM = "system"
 
 
+class ChatMode(StrEnum):
+    """Which kind of work a chat message belongs to."""
+
+    UNIFIED = "unified"
+    PLAN = "plan"
+    BUILD = "build"
+
+
+class ChatMessageType(StrEnum):
+    """Somebody's words, or a notice of the platform."""
+
+    USER = "user"
+    SYSTEM = "system"
+
+
+class MessageOrder(StrEnum):
+    """How a chat is listed."""
+
+    NEWEST_FIRST = "newest_first"
+    OLDEST_FIRST = "oldest_first"
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who acts, from the verified claims and never from a field of the request."""

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from matching_server.domain.errors import MatchNotFound, ProjectNotFound
-from matching_server.domain.model import Caller, Match, Role
+from matching_server.domain.model import ActorType, Caller, Match, Role
 from matching_server.storage import directory, matches
 
 
@@ -65,3 +65,21 @@ def readable_project(conn: Connection, caller: Caller, project_id: UUID) -> None
     )
     if not is_advisor:
         raise ProjectNotFound(project_id)
+
+
+def place_in_chat(conn: Connection, caller: Caller, project_id: UUID, owner_id: UUID | None) -> ActorType:
+    """As what the caller takes part in a project's chat: its owner, an active advisor, or else a service.
+
+    An admin has no part in it.
+
+    Raises:
+        ProjectNotFound: there is no such project (``owner_id`` is ``None``), or not for them.
+    """
+    if owner_id is not None:
+        if Role.CLIENT in caller.roles and caller.user_id == owner_id:
+            return ActorType.CLIENT
+        if Role.ADVISOR in caller.roles and directory.is_active_advisor(conn, project_id, caller.user_id):
+            return ActorType.ADVISOR
+        if Role.SERVICE in caller.roles:
+            return ActorType.ASSISTANT
+    raise ProjectNotFound(project_id)

@@ -8,16 +8,19 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from matching_server.domain.events import EventType
+from matching_server.domain.events import ChatMessage, EventType
 from matching_server.domain.model import (
+    ActorType,
     AssignmentType,
     AvailabilityPreferences,
     AvailabilityStatus,
+    ChatMode,
     Decision,
     JobStatus,
     Match,
     MatchCriteria,
     MatchStatus,
+    MessageOrder,
     Side,
     WorkspaceRole,
 )
@@ -196,3 +199,49 @@ class WatchProject:
     from_start: bool = False
     types: frozenset[EventType] = frozenset()
     watch_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListEvents:
+    """A project's events after an id (``None``: from the oldest that is kept), at most ``size`` (1..200)."""
+
+    project_id: UUID
+    after_event_id: str | None = None
+    size: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class SendMessage:
+    """Words for a project's chat. ``actor_type`` of ``None`` is by the caller's place in the project."""
+
+    project_id: UUID
+    text: str
+    client_msg_id: UUID
+    mode: ChatMode = ChatMode.UNIFIED
+    actor_type: ActorType | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SentMessage:
+    """The message, and whether it was there before the call."""
+
+    message: ChatMessage
+    already_sent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListMessages:
+    """A project's messages, at most ``size`` (1..200), beyond number ``beyond`` in the order asked for."""
+
+    project_id: UUID
+    order: MessageOrder = MessageOrder.NEWEST_FIRST
+    size: int = 50
+    beyond: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePage:
+    """Messages in the order asked for, and beyond which number the next page begins (``None``: there is none)."""
+
+    messages: tuple[ChatMessage, ...]
+    next: int | None

@@ -17,6 +17,8 @@ from matching_server.domain.events import (
 from matching_server.domain.lifecycle import rollback_status
 from matching_server.domain.model import (
     ActorType,
+    ChatMessageType,
+    ChatMode,
     ClosedReason,
     JobStatus,
     Match,
@@ -173,8 +175,8 @@ def _welcome(log: ProjectLog, match: Match, advisor_id: UUID) -> ChatMessage:
         project_id=match.project_id,
         user_id=None,
         actor_type=ActorType.SYSTEM,
-        message_type="system",
-        mode="plan",
+        message_type=ChatMessageType.SYSTEM,
+        mode=ChatMode.PLAN,
         text=WELCOME_TEXT,
         client_msg_id=None,
         response_data={

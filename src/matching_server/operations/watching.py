@@ -1,4 +1,4 @@
-"""Who may watch a project's events, and where a watch begins."""
+"""Who may see a project's events, where a watch begins, and the events afterwards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matching_server.domain.errors import EventIdUnknown, EventsCompacted, Proje
 from matching_server.domain.events import ProjectEvent, decode_event_id, encode_event_id
 from matching_server.domain.model import Caller, Role
 from matching_server.operations import access
-from matching_server.operations.commands import WatchProject
+from matching_server.operations.commands import ListEvents, WatchProject
 from matching_server.operations.runner import Runner
 from matching_server.storage import directory, event_log, matches
 from matching_server.storage.database import Database, Transaction
@@ -66,11 +66,16 @@ def _begin(tx: Transaction, call: Call, command: WatchProject) -> WatchStart:
 def _start(epoch: UUID, command: WatchProject, bounds: LogBounds) -> int:
     if command.last_event_id is None:
         return bounds.pruned_through if command.from_start else bounds.last_seq
-    seq = decode_event_id(command.last_event_id, epoch, command.project_id)
+    return _position(epoch, command.project_id, bounds, command.last_event_id, "last_event_id")
+
+
+def _position(epoch: UUID, project_id: UUID, bounds: LogBounds, event_id: str, field: str) -> int:
+    """The number that an id names, after which nothing is missing."""
+    seq = decode_event_id(event_id, epoch, project_id, field)
     if seq > bounds.last_seq:
         raise EventIdUnknown
     if seq < bounds.pruned_through:
-        raise compacted(epoch, command.project_id, bounds)
+        raise compacted(epoch, project_id, bounds)
     return seq
 
 
@@ -94,6 +99,44 @@ def watch_rights(conn: Connection, caller: Caller, project_id: UUID) -> WatchRig
         return WatchRights(everything=True, by_place=True)
     offered = matches.offered(conn, project_id, caller.user_id)
     return WatchRights(everything=False, matches=frozenset(offered), by_place=True) if offered else None
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Some of a log's events, and the id of the position reached; ``epoch`` is the log's."""
+
+    events: tuple[ProjectEvent, ...]
+    epoch: UUID
+    event_id: str
+
+
+def list_events(runner: Runner, call: Call, command: ListEvents) -> EventPage:
+    """The events that the caller may see; fewer than asked for where the end of the log was reached.
+
+    Raises:
+        ProjectNotFound: no such project for the caller.
+        EventIdInvalid, EventIdUnknown: the id is none, or none of this log.
+        EventsCompacted: events after the id have been pruned.
+    """
+    # At one moment: events that are pruned between two looks would be missing in silence.
+    return runner.database.read_only(lambda conn: _list(conn, call, command))
+
+
+def _list(conn: Connection, call: Call, command: ListEvents) -> EventPage:
+    project_id = command.project_id
+    rights = watch_rights(conn, call.caller, project_id)
+    if rights is None:
+        raise ProjectNotFound(project_id)
+    epoch, bounds = event_log.epoch(conn), event_log.bounds(conn, project_id)
+    seq = bounds.pruned_through
+    if command.after_event_id is not None:
+        seq = _position(epoch, project_id, bounds, command.after_event_id, "after_event_id")
+    found = event_log.read_after(
+        conn, project_id, seq, command.size, of_matches=None if rights.everything else rights.matches
+    )
+    # What the caller may not see is behind them, too, once the end was reached.
+    reached = found[-1].seq if len(found) == command.size else bounds.last_seq
+    return EventPage(tuple(found), epoch, encode_event_id(epoch, project_id, reached))
 
 
 class EventSource:

@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from advisor_matching.v1 import types_pb2
+from advisor_matching.v1 import event_service_pb2, types_pb2
 from matching_server.domain import events
 from matching_server.domain.events import EventType, ProjectEvent, encode_event_id
+from matching_server.operations.watching import EventPage
 from matching_server.rpc import enums
+from matching_server.rpc.convert_chat import chat_message
 
 SYSTEM_USER = "system"
 """``user_id`` of what nobody did."""
@@ -31,6 +33,13 @@ def event_message(event: ProjectEvent, epoch: UUID) -> types_pb2.ProjectEvent:
     )
 
 
+def event_page_message(page: EventPage) -> event_service_pb2.ListProjectEventsResponse:
+    """A part of a project's log."""
+    return event_service_pb2.ListProjectEventsResponse(
+        events=[event_message(event, page.epoch) for event in page.events], last_event_id=page.event_id
+    )
+
+
 def heartbeat_message(project_id: UUID, last_event_id: str, now: datetime) -> types_pb2.ProjectEvent:
     """A sign of life: no entry of the log, so it has neither id nor number."""
     return types_pb2.ProjectEvent(
@@ -39,23 +48,6 @@ def heartbeat_message(project_id: UUID, last_event_id: str, now: datetime) -> ty
         timestamp=now,
         user_id=SYSTEM_USER,
         heartbeat=types_pb2.HeartbeatEvent(last_event_id=last_event_id),
-    )
-
-
-def chat_message(message: events.ChatMessage) -> types_pb2.ChatMessage:
-    """A message of a project's chat."""
-    return types_pb2.ChatMessage(
-        id=str(message.id),
-        project_id=str(message.project_id),
-        user_id=_id(message.user_id),
-        actor_type=enums.ACTOR_TYPE.to_wire(message.actor_type),
-        message_type=enums.CHAT_MESSAGE_TYPE[message.message_type],
-        mode=enums.CHAT_MODE[message.mode],
-        text=message.text,
-        client_msg_id=message.client_msg_id,
-        response_data=_response_data(message.response_data),
-        seq=message.seq,
-        created_at=message.created_at,
     )
 
 
@@ -93,18 +85,6 @@ def _provisioning_failed(payload: events.ProvisioningFailedPayload) -> types_pb2
 def _released(payload: events.ReleasedPayload) -> types_pb2.AdvisorReleasedEvent:
     return types_pb2.AdvisorReleasedEvent(
         advisor_id=str(payload.advisor_id), match_id=_id(payload.match_id), reason=payload.reason
-    )
-
-
-def _response_data(data: Mapping[str, str] | None) -> types_pb2.ChatResponseData | None:
-    if data is None:
-        return None
-    timestamp = data.get("timestamp")
-    return types_pb2.ChatResponseData(
-        event_code=data.get("event_code"),
-        advisor_id=data.get("advisor_id"),
-        match_id=data.get("match_id"),
-        timestamp=datetime.fromisoformat(timestamp) if timestamp else None,
     )
 
 

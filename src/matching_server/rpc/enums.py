@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
-from advisor_matching.v1 import types_pb2
+from advisor_matching.v1 import chat_service_pb2, types_pb2
 from matching_server.domain import model, notifications, rules
 
 E = TypeVar("E", bound=StrEnum)
@@ -58,6 +58,9 @@ RULE_EFFECT = EnumMap(types_pb2.RuleEffect, rules.RuleEffect)
 ACTOR_TYPE = EnumMap(types_pb2.ActorType, model.ActorType)
 NOTIFICATION_STATUS = EnumMap(types_pb2.NotificationStatus, notifications.NotificationStatus)
 NOTIFICATION_PRIORITY = EnumMap(types_pb2.NotificationPriority, notifications.NotificationPriority)
+CHAT_MODE = EnumMap(types_pb2.ChatMode, model.ChatMode)
+CHAT_MESSAGE_TYPE = EnumMap(types_pb2.ChatMessageType, model.ChatMessageType)
+MESSAGE_ORDER = EnumMap(chat_service_pb2.MessageOrder, model.MessageOrder)
 
 
 def by_word(wire: Any) -> Mapping[str, Any]:
@@ -65,8 +68,6 @@ def by_word(wire: Any) -> Mapping[str, Any]:
     return {name.lower(): number for name, number in value_names(wire).items()}
 
 
-CHAT_MODE = by_word(types_pb2.ChatMode)
-CHAT_MESSAGE_TYPE = by_word(types_pb2.ChatMessageType)
 EXCLUSION_WORDS = by_word(types_pb2.ExclusionReason)
 ALGORITHM_WORDS = by_word(types_pb2.MatchingAlgorithm)
 POOL_SIZE = by_word(types_pb2.PoolSize)

@@ -1,4 +1,4 @@
-"""EventService: a project's events, live."""
+"""EventService: a project's events, live and afterwards."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from matching_server.operations import watching
 from matching_server.operations.commands import WatchProject
 from matching_server.operations.runner import Runner
 from matching_server.operations.watching import WatchStart
+from matching_server.rpc.convert_events import event_page_message
 from matching_server.rpc.fields import read
-from matching_server.rpc.inputs import WatchProjectInput
+from matching_server.rpc.inputs import ListEventsInput, WatchProjectInput
 from matching_server.rpc.stream_context import StreamContext
 
 START_HEADER = "x-sheen-event-id"
@@ -41,3 +42,10 @@ class EventService:
         start = watching.begin_watch(self._runner, call, command)
         stream.send_initial_metadata(((START_HEADER, start.event_id),))
         self._open_watch(call, command, start, stream)
+
+    def list_project_events(
+        self, request: pb.ListProjectEventsRequest, call: Call
+    ) -> pb.ListProjectEventsResponse:
+        """Lists what is kept of a project's events."""
+        command = read(ListEventsInput, request).command()
+        return event_page_message(watching.list_events(self._runner, call, command))

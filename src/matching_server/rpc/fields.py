@@ -19,11 +19,14 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from matching_server.domain.errors import FieldViolation, InvalidArgument
 from matching_server.domain.events import EventType
 from matching_server.domain.model import (
+    ActorType,
     AssignmentType,
     AvailabilityStatus,
+    ChatMode,
     Decision,
     JobStatus,
     MatchStatus,
+    MessageOrder,
     ProjectComplexity,
     WorkspaceRole,
 )
@@ -39,6 +42,7 @@ MAX_LIST = 50
 MAX_WORD = 64
 MAX_NAME = 200
 MAX_REASON = 1000
+MAX_TEXT = 10_000
 MAX_EXCLUSIONS = 500
 MAX_PAGE = 200
 DEFAULT_PAGE = 50
@@ -247,6 +251,7 @@ Name = Annotated[str, AfterValidator(_text(MAX_NAME, _CONTROL)), AfterValidator(
 ReasonText = Annotated[
     str | None, AfterValidator(_text(MAX_REASON, _CONTROL_IN_TEXT)), AfterValidator(_empty_is_unset)
 ]
+MessageText = Annotated[str, AfterValidator(_text(MAX_TEXT, _CONTROL_IN_TEXT)), AfterValidator(_required)]
 Email = Annotated[str | None, bounded(320), AfterValidator(_shape(_EMAIL, "is not an e-mail address"))]
 Address = Annotated[str | None, bounded(2048)]
 Zone = Annotated[str | None, bounded(MAX_WORD), AfterValidator(_known_zone)]
@@ -276,3 +281,6 @@ ComplexityIn = Annotated[ProjectComplexity, _enum(enums.PROJECT_COMPLEXITY)]
 AssignmentTypeIn = Annotated[AssignmentType, _enum(enums.ASSIGNMENT_TYPE)]
 WorkspaceRoleIn = Annotated[WorkspaceRole, _enum(enums.WORKSPACE_ROLE)]
 NotificationStatusIn = Annotated[NotificationStatus, _enum(enums.NOTIFICATION_STATUS)]
+ActorTypeIn = Annotated[ActorType, _enum(enums.ACTOR_TYPE)]
+ChatModeIn = Annotated[ChatMode, _enum(enums.CHAT_MODE)]
+MessageOrderIn = Annotated[MessageOrder, _enum(enums.MESSAGE_ORDER)]

@@ -339,3 +339,15 @@ class WatchProjectInput(RequestModel):
             types=frozenset(self.types),
             watch_id=self.watch_id,
         )
+
+
+class ListEventsInput(RequestModel):
+    """A ``ListProjectEventsRequest``. Whether ``after_event_id`` is of this log is checked with the log."""
+
+    project_id: Id
+    after_event_id: str | None = None
+    page_size: PageSize = DEFAULT_PAGE
+
+    def command(self) -> commands.ListEvents:
+        """What is asked."""
+        return commands.ListEvents(self.project_id, self.after_event_id, self.page_size)

@@ -7,7 +7,7 @@ never appears before a smaller one.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -156,16 +156,20 @@ def newest(conn: Connection, project_ids: Sequence[UUID]) -> dict[UUID, int]:
     return {row.project_id: row.last_seq for row in rows}
 
 
-def read_after(conn: Connection, project_id: UUID, seq: int, limit: int) -> list[ProjectEvent]:
-    """The events after number ``seq``, in order, at most ``limit``."""
+def read_after(
+    conn: Connection,
+    project_id: UUID,
+    seq: int,
+    limit: int,
+    *,
+    of_matches: Collection[UUID] | None = None,
+) -> list[ProjectEvent]:
+    """The events after number ``seq``, in order, at most ``limit``; with ``of_matches`` those of these matches."""
     events = project_events.c
-    rows = conn.execute(
-        select(project_events)
-        .where(events.project_id == project_id, events.seq > seq)
-        .order_by(events.seq)
-        .limit(limit)
-    )
-    return [_event(row) for row in rows]
+    query = select(project_events).where(events.project_id == project_id, events.seq > seq)
+    if of_matches is not None:
+        query = query.where(events.payload["match_id"].astext.in_([str(id_) for id_ in of_matches]))
+    return [_event(row) for row in conn.execute(query.order_by(events.seq).limit(limit))]
 
 
 def tells(conn: Connection, project_id: UUID, type_: EventType, match_id: UUID) -> bool:

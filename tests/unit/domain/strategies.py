@@ -16,7 +16,7 @@ from matching_server.domain.events import (
     ReleasedPayload,
     WorkspaceReadyPayload,
 )
-from matching_server.domain.model import ActorType, MatchStatus
+from matching_server.domain.model import ActorType, ChatMessageType, ChatMode, MatchStatus
 
 # Bounds for hypothesis are naive; it adds the zone.
 moments = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
@@ -60,8 +60,8 @@ PAYLOADS: dict[EventType, st.SearchStrategy[EventPayload]] = {
         project_id=st.uuids(),
         user_id=st.none() | st.uuids(),
         actor_type=st.sampled_from(ActorType),
-        message_type=st.sampled_from(["user", "system"]),
-        mode=st.sampled_from(["unified", "plan", "build"]),
+        message_type=st.sampled_from(ChatMessageType),
+        mode=st.sampled_from(ChatMode),
         text=texts,
         client_msg_id=st.none() | texts,
         response_data=st.none() | st.dictionaries(texts, texts, max_size=4),

@@ -9,6 +9,8 @@ import pytest
 
 from advisor_matching.v1 import admin_service_pb2
 from advisor_matching.v1 import types_pb2 as pb
+from advisor_matching.v1.chat_service_pb2 import SendMessageResponse
+from advisor_matching.v1.event_service_pb2 import ListProjectEventsResponse
 from matching_server.domain import events, model, scoring
 from matching_server.domain.events import EventType, ProjectEvent, decode_event_id, encode_event_id
 from matching_server.domain.notifications import (
@@ -17,7 +19,15 @@ from matching_server.domain.notifications import (
     NotificationStatus,
 )
 from matching_server.domain.rules import PreferenceRule, RuleEffect
-from matching_server.operations.commands import AssignedAdvisor, CreatedMatch, PageOf
+from matching_server.operations.commands import (
+    AssignedAdvisor,
+    CreatedMatch,
+    ListMessages,
+    MessagePage,
+    PageOf,
+    SentMessage,
+)
+from matching_server.operations.watching import EventPage
 from matching_server.rpc import convert, enums
 from matching_server.rpc.convert_admin import (
     assigned_advisor_message,
@@ -25,10 +35,11 @@ from matching_server.rpc.convert_admin import (
     rule_message,
     rule_page_message,
 )
-from matching_server.rpc.convert_events import event_message, heartbeat_message
+from matching_server.rpc.convert_chat import chat_message, message_page, sent_message
+from matching_server.rpc.convert_events import event_message, event_page_message, heartbeat_message
 from matching_server.rpc.convert_explanation import explanation_message, pool_size_word
 from matching_server.rpc.convert_notifications import notification_message, notification_page_message
-from matching_server.rpc.paging import decode_page_token
+from matching_server.rpc.paging import decode_message_token, decode_page_token
 
 A, B, C, D = (UUID(int=n) for n in (1, 2, 3, 4))
 EPOCH = UUID(int=99 << 64)
@@ -178,8 +189,6 @@ def test_every_enum_is_mapped_both_ways() -> None:
             for number, value in table.values.items():
                 assert table.to_wire(value) == number
             assert table.to_wire(None) == 0
-    assert enums.CHAT_MODE["plan"] == pb.CHAT_MODE_PLAN
-    assert enums.CHAT_MESSAGE_TYPE["system"] == pb.CHAT_MESSAGE_TYPE_SYSTEM
 
 
 def test_enums_that_came_apart_stop_the_start() -> None:
@@ -282,8 +291,8 @@ CHAT = events.ChatMessage(
     project_id=B,
     user_id=None,
     actor_type=model.ActorType.SYSTEM,
-    message_type="system",
-    mode="plan",
+    message_type=model.ChatMessageType.SYSTEM,
+    mode=model.ChatMode.PLAN,
     text="welcome",
     client_msg_id=None,
     response_data={
@@ -346,6 +355,30 @@ def test_a_chat_message_has_no_user_where_none_wrote() -> None:
     assert message.response_data == pb.ChatResponseData(
         event_code="advisor_joined", advisor_id=str(C), match_id=str(A), timestamp=NOW
     )
+
+
+def test_a_part_of_a_log_names_the_position_reached() -> None:
+    event = ProjectEvent(B, 7, EventType.MESSAGE_NEW, CHAT, None, None, NOW)
+    reached = encode_event_id(EPOCH, B, 9)
+    assert event_page_message(EventPage((event,), EPOCH, reached)) == ListProjectEventsResponse(
+        events=[event_message(event, EPOCH)], last_event_id=reached
+    )
+    assert event_page_message(EventPage((), EPOCH, reached)).last_event_id == reached
+
+
+def test_a_page_of_the_chat_goes_on_where_it_ends() -> None:
+    said = replace(CHAT, user_id=D, client_msg_id=str(C), response_data=None, mode=model.ChatMode.BUILD)
+    assert sent_message(SentMessage(said, already_sent=True)) == SendMessageResponse(
+        message=chat_message(said), already_sent=True
+    )
+    message = chat_message(said)
+    assert (message.user_id, message.client_msg_id, message.mode) == (str(D), str(C), pb.CHAT_MODE_BUILD)
+    assert not message.HasField("response_data")
+    for order in model.MessageOrder:
+        page = message_page(MessagePage((said, CHAT), 7), ListMessages(B, order))
+        assert list(page.messages) == [message, chat_message(CHAT)]
+        assert decode_message_token(page.next_page_token, B, order) == 7
+        assert message_page(MessagePage((said,), None), ListMessages(B, order)).next_page_token == ""
 
 
 def test_a_heartbeat_is_no_entry_of_the_log() -> None:

@@ -68,6 +68,7 @@ CASES: dict[str, tuple[type[RequestModel], type[Message], dict[str, Any]]] = {
     ),
     "resend": (notification_inputs.NotificationIdInput, admin_service_pb2.ResendNotificationRequest, {}),
     "watch": (inputs.WatchProjectInput, event_service_pb2.WatchProjectEventsRequest, {"project_id": ID}),
+    "events": (inputs.ListEventsInput, event_service_pb2.ListProjectEventsRequest, {"project_id": ID}),
 }
 
 
@@ -197,6 +198,8 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("watch", {"types": ["advisor.matched", "advisor.gone"]}, ["types[1]"]),
     ("watch", {"watch_id": "a b"}, ["watch_id"]),
     ("watch", {"watch_id": "w" * 65}, ["watch_id"]),
+    ("events", {"project_id": "x", "page_size": 201}, ["project_id", "page_size"]),
+    ("events", {"page_size": -1}, ["page_size"]),
 ]
 
 
@@ -345,6 +348,12 @@ def test_a_watch_says_where_it_starts() -> None:
         "watch", {"last_event_id": "any", "from_start": True, "types": ["message.new"], "watch_id": "w.1"}
     ).command()
     assert command == commands.WatchProject(UID, "any", True, frozenset({EventType.MESSAGE_NEW}), "w.1")
+
+
+def test_events_are_listed_from_the_oldest_unless_said() -> None:
+    assert give("events", {}).command() == commands.ListEvents(UID, None, 50)
+    command = give("events", {"after_event_id": "any", "page_size": 200}).command()
+    assert command == commands.ListEvents(UID, "any", 200)
 
 
 @given(st.datetimes(timezones=st.just(UTC)), st.uuids())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -30,6 +31,7 @@ from matching_client import (
 )
 from tests.support.at_once import answers, together
 from tests.support.rounds import rounds
+from tests.support.wait import eventually
 from tests.support.watching import watching
 from tests.support.world import SERVICE, World
 
@@ -182,6 +184,36 @@ def test_repeats_that_race_over_two_servers_store_one(world: World) -> None:
         assert len({answer.message.id for answer in sent}) == 1
         assert [answer.already_sent for answer in sent].count(False) == 1
         assert world.event_types(project) == ["message.new"]
+
+
+TARRY = """
+    CREATE FUNCTION tarry() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_sleep(1);
+        RETURN NULL;
+    END $$;
+    CREATE CONSTRAINT TRIGGER tarry AFTER INSERT ON unified_chat_messages DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION tarry()
+"""
+"""A message takes a second to commit, whoever waits for it."""
+COMMITTING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+)
+
+
+def test_the_client_repeats_a_message_whose_answer_was_lost_and_it_is_stored_once(own: World) -> None:
+    server = own.start()
+    project = own.new_project()
+    own.conn.exec_driver_sql(TARRY)
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(own.client(project).send_message, project, "hello", timeout=30)
+        eventually(lambda: own.value(COMMITTING) == 1, what="the message is about to be committed")
+        server.kill()
+        server.start()
+        answer = sending.result(40)
+    assert answer.already_sent
+    assert texts(own.client(project), project) == ["hello"]
+    assert own.event_types(project) == ["message.new"]
 
 
 def test_what_is_sent_while_the_server_is_killed_is_there_once_and_in_order(own: World) -> None:

@@ -151,10 +151,10 @@ class Backend:
             healthy = alive
         except StorageUnavailable:
             healthy = False
-        if healthy != self._healthy:
-            _log.info("health", status="healthy" if healthy else "degraded", threads_alive=alive)
-        self._healthy = healthy
+        changed, self._healthy = healthy != self._healthy, healthy
         metrics.HEALTHY.set(healthy)
+        if changed:
+            _log.info("health", status="healthy" if healthy else "degraded", threads_alive=alive)
         return healthy
 
     def _after_commit(self, effects: Effects) -> None:

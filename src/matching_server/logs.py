@@ -4,10 +4,28 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal
+from contextlib import suppress
+from typing import IO, Any, BinaryIO, Literal, TextIO, cast
 
 import orjson
 import structlog
+
+
+class _Lenient:
+    """A stream whose reader may be gone, or its disk full: a line that cannot be written stops nobody's work."""
+
+    def __init__(self, stream: IO[Any]) -> None:
+        self._stream = stream
+
+    def write(self, line: str | bytes) -> None:
+        """Writes, if it can."""
+        with suppress(OSError):
+            self._stream.write(line)
+
+    def flush(self) -> None:
+        """Flushes, if it can."""
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def configure(log_format: Literal["console", "json"], level: str) -> None:
@@ -16,10 +34,10 @@ def configure(log_format: Literal["console", "json"], level: str) -> None:
     factory: structlog.PrintLoggerFactory | structlog.BytesLoggerFactory
     if log_format == "json":
         renderer = structlog.processors.JSONRenderer(serializer=orjson.dumps)
-        factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
+        factory = structlog.BytesLoggerFactory(cast("BinaryIO", _Lenient(sys.stderr.buffer)))
     else:
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-        factory = structlog.PrintLoggerFactory(sys.stderr)
+        factory = structlog.PrintLoggerFactory(cast("TextIO", _Lenient(sys.stderr)))
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

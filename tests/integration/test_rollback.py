@@ -218,3 +218,23 @@ def test_a_failure_tells_operators_the_fault_and_never_the_statement(world: Worl
     assert "out_of_order" in error
     for secret in ("INSERT INTO", str(match.matched_advisor_id), "[SQL", "parameters"):
         assert secret not in error
+
+
+@pytest.mark.parametrize("why", [*GONE, ClosedReason.ADVISOR_DEACTIVATED], ids=lambda why: why.value)
+def test_a_rollback_gives_no_match_back_to_who_is_out_of_reach(world: World, why: ClosedReason) -> None:
+    """The attempts failed for another reason; nobody could decide on the match again all the same."""
+    match = finalized(world)
+    world.run("UPDATE workspace_provisioning_queue SET status = 'rollback_needed', attempt_count = 3")
+    owner = world.owner(match.project_id)
+    of: dict[str, Any] = {"advisor": match.matched_advisor_id, "project": match.project_id}
+    if why in GONE:
+        statement = GONE[why]
+        world.run(statement, **{key: value for key, value in of.items() if f":{key}" in statement})
+    else:
+        deactivate_advisor(world.runner, call(), of["advisor"], None)
+    assert attempt(world.runner, take(world)) is R.ROLLED_BACK
+    closed = world.match(match.id)
+    assert (closed.status, closed.closed_reason) == (S.EXPIRED, why)
+    assert world.rows("SELECT current_projects FROM advisor_availability") in ([], [(0,)])
+    assert world.notified("match_expired") == ([owner] if why is not ClosedReason.PROJECT_GONE else [])
+    assert world.notified("offer_ended") == [of["advisor"]]

@@ -10,12 +10,12 @@ import structlog
 from sqlalchemy import Connection
 
 from matching_server.domain.calls import Call
-from matching_server.domain.errors import TransactionConflict
+from matching_server.domain.errors import StorageUnavailable, TransactionConflict
 from matching_server.operations.policy import Policy
 from matching_server.operations.repairs import REPAIRS, Breach, repair
 from matching_server.operations.runner import Runner
 from matching_server.storage import invariants
-from matching_server.storage.database import Transaction
+from matching_server.storage.database import Transaction, fault_text
 from matching_server.storage.invariants import INVARIANTS, Violation
 
 MAX_REPAIRS = 10_000
@@ -100,8 +100,14 @@ def _repair_all(
 def _repair(runner: Runner, name: str, breach: Breach, transact: Transact) -> bool:
     try:
         done = transact(lambda tx: repair(tx, name, breach, runner.policy))
+    except StorageUnavailable:
+        raise
     except TransactionConflict:
         # Somebody is at these rows for longer than is waited: the next run may find them free.
+        done = False
+    except Exception as error:
+        # What is broken in a way that nobody thought of must not keep the rest from being repaired.
+        _log.error("invariant_repair_failed", invariant=name, fault=fault_text(error), **breach)
         done = False
     _log.info("invariant_repair", invariant=name, repaired=done, **breach)
     return done

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID, uuid4
 
@@ -34,12 +34,13 @@ from matching_server.domain.provisioning import (
     PermanentFault,
     backoff,
 )
-from matching_server.operations import failures
+from matching_server.operations import failures, transitions
 from matching_server.operations.runner import Runner
 from matching_server.operations.transitions import notification_payload
 from matching_server.storage import (
     assignments,
     availability,
+    directory,
     matches,
     provisioning,
     workspace,
@@ -217,6 +218,8 @@ def _undo(tx: Transaction, job: LeasedJob, fault: Fault) -> None:
         provisioning.hold(tx, job)
         if log is None or match is None or not _is_queued(match):
             raise LeaseLost
+        if fault.closed_reason is None:
+            fault = replace(fault, closed_reason=_out_of_reach(tx, match))
         provisioning.fail(tx, job, fault.error, permanent=fault.permanent)
         reverted = _reverted(tx, log, match, fault)
         details = {
@@ -234,6 +237,20 @@ def _undo(tx: Transaction, job: LeasedJob, fault: Fault) -> None:
         )
 
 
+def _out_of_reach(tx: Transaction, match: Match) -> ClosedReason | None:
+    """Why nobody can decide on the match again, though the attempts failed for another reason.
+
+    The advisor's row stays locked: a deactivation has come before this, or finds the match open.
+    """
+    assert match.matched_advisor_id is not None
+    advisor = availability.lock(tx, match.matched_advisor_id)
+    if advisor is None:
+        return ClosedReason.ADVISOR_GONE
+    if not advisor.advisor_active:
+        return ClosedReason.ADVISOR_DEACTIVATED
+    return ClosedReason.PROJECT_GONE if directory.owner_of(tx.conn, match.project_id) is None else None
+
+
 def _reverted(tx: Transaction, log: ProjectLog, match: Match, fault: Fault) -> Match:
     """The match as it was before it was finalized; closed where advisor or project are out of reach."""
     if fault.closed_reason is not None:
@@ -247,6 +264,7 @@ def _reverted(tx: Transaction, log: ProjectLog, match: Match, fault: Fault) -> M
         assignments.cancel_of_match(tx, match)
         if match.matched_advisor_id is not None:
             availability.give_back(tx, match.matched_advisor_id)
+        transitions.tell_closed(tx, closed, fault.closed_reason)
         return closed
     status = rollback_status(match.previous_status)
     reverted = matches.move(

@@ -183,6 +183,12 @@ def expire(
     return expired
 
 
+def tell_closed(tx: Transaction, match: Match, why: ClosedReason) -> None:
+    """A match that held its advisor's slot has closed without a workspace: both sides hear of it."""
+    _notify_advisor(tx, match, NotificationType.OFFER_ENDED, reason=why.value)
+    _notify_owner(tx, match, NotificationType.MATCH_EXPIRED, reason=why.value)
+
+
 def release(tx: Transaction, log: ProjectLog, match: Match, *, actor: UUID) -> Match:
     """Closes the match of an advisor who is taken off the project before the workspace was made."""
     if match.provisioning_state is ProvisioningState.QUEUED:

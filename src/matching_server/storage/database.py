@@ -28,6 +28,13 @@ _BOUNDS = {
     "idle_in_transaction_session_timeout": "5s",
     "timezone": "UTC",
 }
+_KEEPALIVE = {
+    # A host that is gone without a word, power and all, is noticed like one that says goodbye.
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
 _SERIALIZATION = ("40001", "40P01")
 _LOCK_NOT_AVAILABLE = "55P03"
 _STORAGE_CLASSES = ("08", "53", "57", "58", "25")
@@ -78,6 +85,7 @@ class Database:
             connect_args={
                 "application_name": application_name,
                 "connect_timeout": 3,
+                **_KEEPALIVE,
                 "options": " ".join(f"-c {name}={value}" for name, value in _BOUNDS.items()),
             },
         )

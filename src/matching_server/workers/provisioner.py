@@ -101,6 +101,15 @@ class Provisioner:
             _log.info("provisioning_handed_back", jobs=returned)
 
     def _run(self, job: LeasedJob) -> None:
+        try:
+            self._attempt(job)
+        finally:
+            with self._changed:
+                del self._running[job.lease_token]
+                self._changed.notify_all()
+            self._claims.wake()
+
+    def _attempt(self, job: LeasedJob) -> None:
         began = time.monotonic()
         try:
             result = provisioning.attempt(self._runner, job).value
@@ -121,7 +130,3 @@ class Provisioner:
             duration_ms=round(seconds * 1000, 1),
             correlation_id=job.correlation_id,
         )
-        with self._changed:
-            del self._running[job.lease_token]
-            self._changed.notify_all()
-        self._claims.wake()

@@ -14,7 +14,7 @@ from benchmarks.harness.effort import FULL, Effort
 from benchmarks.harness.results import BenchmarkError, Comparison, Goal, Outcome, Row
 from benchmarks.harness.stage import Stage
 from matching_server.storage import provisioning
-from matching_server.storage.database import Transaction
+from matching_server.storage.database import Transaction, asking_all
 
 COMPLETED, WAITING, FEW = 1_000_000, 100_000, 100
 JUST_COMPLETED = 20_000
@@ -44,7 +44,7 @@ class Backlog:
         """
         with self.conn.begin():
             started = time.perf_counter()
-            jobs = provisioning.take(Transaction(self.conn), 1, _LEASE)
+            jobs = provisioning.take(asking_all(self.conn), 1, _LEASE)
             taken = time.perf_counter()
         with self.conn.begin():
             returned = provisioning.hand_back(Transaction(self.conn), jobs)
@@ -57,7 +57,7 @@ class Backlog:
         for _ in range(0, number, _BATCH):
             with self.conn.begin():
                 tx = Transaction(self.conn)
-                jobs = provisioning.take(tx, _BATCH, _LEASE)
+                jobs = provisioning.take(asking_all(self.conn), _BATCH, _LEASE)
                 for job in jobs:
                     provisioning.complete(tx, job)
             if len(jobs) != _BATCH:

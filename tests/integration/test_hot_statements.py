@@ -30,7 +30,7 @@ from matching_server.storage import (
     rules,
 )
 from matching_server.storage import provisioning as queue
-from matching_server.storage.database import Database, Transaction, asking
+from matching_server.storage.database import Database, Transaction, asking, asking_all
 from matching_server.storage.project_context import project_context
 from tests.support.databases import TestDatabases, connected
 from tests.support.seed import insert_advisors, insert_projects
@@ -221,7 +221,7 @@ STATEMENTS: dict[str, tuple[str, str | None, Run]] = {
     "jobs that are due": (
         QUEUE,
         "ix_workspace_provisioning_queue_due",
-        lambda tx, crowd: queue.take(tx, 1, timedelta(0)),
+        lambda tx, crowd: queue.take(asking_all(tx.conn), 1, timedelta(0)),
     ),
     "how many jobs wait": (
         QUEUE,
@@ -362,7 +362,7 @@ def busy(databases: TestDatabases) -> Iterator[Database]:
 
 
 def take_one(tx: Transaction) -> None:
-    assert len(queue.take(tx, 1, timedelta(minutes=1))) == 1
+    assert len(queue.take(asking_all(tx.conn), 1, timedelta(minutes=1))) == 1
 
 
 def test_the_plan_of_taking_a_job_is_kept_however_many_wait(busy: Database) -> None:

@@ -6,19 +6,15 @@ import random
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from matching_server.domain.events import (
-    ChatMessage,
     EventType,
     ProvisioningFailedPayload,
     WorkspaceReadyPayload,
 )
 from matching_server.domain.lifecycle import rollback_status
 from matching_server.domain.model import (
-    ActorType,
-    ChatMessageType,
-    ChatMode,
     ClosedReason,
     JobStatus,
     Match,
@@ -28,13 +24,12 @@ from matching_server.domain.model import (
     WorkspaceRole,
 )
 from matching_server.domain.provisioning import (
-    WELCOME_TEXT,
     LeasedJob,
     LeaseLost,
     PermanentFault,
     backoff,
 )
-from matching_server.operations import failures, transitions
+from matching_server.operations import failures, transitions, workspaces
 from matching_server.operations.runner import Runner
 from matching_server.operations.transitions import notification_payload
 from matching_server.storage import (
@@ -76,7 +71,7 @@ class Fault:
 
 def take_jobs(runner: Runner, count: int) -> list[LeasedJob]:
     """Leases up to ``count`` due jobs to this worker."""
-    return runner.system(lambda tx: provisioning.take(tx, count, runner.policy.provision_lease))
+    return provisioning.take(runner.database.ask_all, count, runner.policy.provision_lease)
 
 
 def extend_leases(runner: Runner, jobs: Collection[LeasedJob]) -> None:
@@ -100,6 +95,22 @@ def attempt(runner: Runner, job: LeasedJob) -> AttemptResult:
     Raises:
         StorageUnavailable: even the failure could not be written; the lease's end brings the job back.
     """
+    if job.status is JobStatus.ROLLBACK_NEEDED:
+        return _in_steps(runner, job)
+    try:
+        made = workspaces.make_at_once(runner, job)
+    except Exception as error:
+        return _failed(runner, job, Fault(fault_text(error), _OUT_OF_ATTEMPTS))
+    if made is True:
+        return AttemptResult.COMPLETED
+    result = _in_steps(runner, job)
+    if result is AttemptResult.LEASE_LOST and made and workspaces.made_after_all(runner, made):
+        return AttemptResult.COMPLETED
+    return result
+
+
+def _in_steps(runner: Runner, job: LeasedJob) -> AttemptResult:
+    """What is not the usual case, in transactions that know every case."""
     try:
         if job.status is JobStatus.ROLLBACK_NEEDED:
             return _roll_back(runner, job, Fault(job.last_error or "out of attempts", _OUT_OF_ATTEMPTS))
@@ -125,7 +136,7 @@ def _provision(tx: Transaction, job: LeasedJob) -> None:
         advisor_id = match.matched_advisor_id
         assert advisor_id is not None
         owner_id, locale = _owner(provisioning.hold_with_parties(tx, job, advisor_id))
-        welcome = _welcome(log, match, advisor_id)
+        welcome = workspaces.welcome_message(match.project_id, match.id, advisor_id, log.next_seq, log.now)
         workspace.make(
             tx,
             Workspace(
@@ -168,27 +179,6 @@ def _is_queued(match: Match) -> bool:
 def _role(tx: Transaction, match: Match) -> WorkspaceRole:
     """Only an admin's assignment says another one than advisor."""
     return assignments.role_of(tx.conn, match) if match.assignment_type else WorkspaceRole.ADVISOR
-
-
-def _welcome(log: ProjectLog, match: Match, advisor_id: UUID) -> ChatMessage:
-    return ChatMessage(
-        id=uuid4(),
-        project_id=match.project_id,
-        user_id=None,
-        actor_type=ActorType.SYSTEM,
-        message_type=ChatMessageType.SYSTEM,
-        mode=ChatMode.PLAN,
-        text=WELCOME_TEXT,
-        client_msg_id=None,
-        response_data={
-            "event_code": "advisor_joined",
-            "advisor_id": str(advisor_id),
-            "match_id": str(match.id),
-            "timestamp": log.now.isoformat(),
-        },
-        seq=log.next_seq,
-        created_at=log.now,
-    )
 
 
 def _failed(runner: Runner, job: LeasedJob, fault: Fault) -> AttemptResult:

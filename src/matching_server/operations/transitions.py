@@ -6,6 +6,7 @@ then is. Which steps are legal is ``domain.lifecycle``'s to say.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -229,13 +230,35 @@ def _notify_owner(
 def notification_payload(match: Match, reason: str | None) -> dict[str, Any]:
     """What a notification says of a match, in the platform's camel case; what is unknown is left out."""
     advisor = match.matched_advisor
+    return match_notification(
+        match_id=match.id,
+        project_id=match.project_id,
+        status=match.status,
+        advisor_id=match.matched_advisor_id,
+        advisor_name=advisor.display_name if advisor else None,
+        expires_at=match.expires_at,
+        reason=reason,
+    )
+
+
+def match_notification(
+    *,
+    match_id: UUID,
+    project_id: UUID,
+    status: MatchStatus,
+    advisor_id: UUID | None,
+    advisor_name: str | None,
+    expires_at: datetime,
+    reason: str | None,
+) -> dict[str, Any]:
+    """The same of a match of which no more than this is known."""
     values = {
-        "matchId": str(match.id),
-        "projectId": str(match.project_id),
-        "status": match.status.value,
-        "advisorId": str(match.matched_advisor_id) if match.matched_advisor_id else None,
-        "advisorName": advisor.display_name if advisor else None,
-        "expiresAt": match.expires_at.isoformat(),
+        "matchId": str(match_id),
+        "projectId": str(project_id),
+        "status": status.value,
+        "advisorId": str(advisor_id) if advisor_id else None,
+        "advisorName": advisor_name,
+        "expiresAt": expires_at.isoformat(),
         "reason": reason,
     }
     return {key: value for key, value in values.items() if value is not None}

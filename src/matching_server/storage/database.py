@@ -18,6 +18,8 @@ from matching_server.domain.errors import StorageUnavailable, TransactionConflic
 T = TypeVar("T")
 Ask = Callable[[str, Mapping[str, Any]], Sequence[Any] | None]
 """Runs a query of the driver's form and returns its first row."""
+AskAll = Callable[[str, Mapping[str, Any]], Sequence[Sequence[Any]]]
+"""The same, and returns all its rows."""
 
 LOCK_TIMEOUT = "2s"
 """How long a statement waits for a row that another transaction holds."""
@@ -111,7 +113,11 @@ class Database:
         return _read(self._one_moment, work)
 
     def ask(self, query: str, params: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """The first row of a hot query, straight from the driver; repeated once where the connection was broken.
+        """The first row of what ``ask_all`` returns."""
+        return _first(self.ask_all(query, params))
+
+    def ask_all(self, query: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """The rows of a hot query, straight from the driver; repeated once where the connection was broken.
 
         ``query`` is psycopg's, ``%(name)s``; it commits by itself. This costs a third of what a statement of
         SQLAlchemy's does.
@@ -133,21 +139,21 @@ class Database:
         did: then it may be asked in a transaction.
         """
         try:
-            return self._statement(query, params)
+            return _first(self._statement(query, params))
         except (exc.TimeoutError, psycopg.OperationalError, psycopg.IntegrityError):
             return None
         except psycopg.Error as error:
             # A database that takes no writes, or a defect: no reason to go the long way in silence.
             raise _translated_state(error.sqlstate, error) from error
 
-    def _statement(self, query: str, params: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    def _statement(self, query: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         pooled = self._engine.raw_connection()
         try:
             driver = pooled.driver_connection
             assert isinstance(driver, psycopg.Connection)
             driver.autocommit = True
             try:
-                return driver.execute(query, params, prepare=True).fetchone()
+                return driver.execute(query, params, prepare=True).fetchall()
             finally:
                 if driver.closed:
                     # The others of the pool broke with it: nobody should find that out one by one.
@@ -222,9 +228,18 @@ def _read(engine: Engine, work: Callable[[Connection], T]) -> T:
     raise AssertionError("unreachable")
 
 
+def _first(rows: list[tuple[Any, ...]]) -> tuple[Any, ...] | None:
+    return rows[0] if rows else None
+
+
 def asking(conn: Connection) -> Ask:
     """``Database.ask`` on an open connection, and so in its transaction."""
     return lambda query, params: conn.exec_driver_sql(query, dict(params)).one_or_none()
+
+
+def asking_all(conn: Connection) -> AskAll:
+    """``Database.ask_all`` on an open connection, and so in its transaction."""
+    return lambda query, params: conn.exec_driver_sql(query, dict(params)).all()
 
 
 def _sqlstate(error: exc.SQLAlchemyError) -> str | None:

@@ -6,14 +6,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, TextClause, text
+from sqlalchemy import text
 
 from matching_server.domain.model import JobStatus, Match
 from matching_server.domain.provisioning import LeasedJob, LeaseLost
-from matching_server.storage.database import Transaction
+from matching_server.storage.database import AskAll, Transaction
 
 _ENQUEUE = text(
     """
@@ -32,8 +31,8 @@ _TAKE = """
         UPDATE workspace_provisioning_queue q
         SET status = CASE q.status WHEN 'pending' THEN 'processing' ELSE q.status END,
             attempt_count = q.attempt_count + CASE q.status WHEN 'pending' THEN 1 ELSE 0 END,
-            lease_token = gen_random_uuid(), lease_expires_at = clock_timestamp() + :lease,
-            next_retry_at = clock_timestamp() + :lease, updated_at = clock_timestamp()
+            lease_token = gen_random_uuid(), lease_expires_at = clock_timestamp() + %(lease)s,
+            next_retry_at = clock_timestamp() + %(lease)s, updated_at = clock_timestamp()
         FROM due WHERE q.id = due.id
         RETURNING q.id, q.match_id, q.project_id, q.status, q.attempt_count, q.lease_token, q.last_error,
                   q.correlation_id
@@ -41,7 +40,7 @@ _TAKE = """
         INSERT INTO workspace_provisioning_attempts (job_id, number)
         SELECT id, attempt_count FROM taken WHERE status = 'processing'
     )
-    SELECT *, set_config('synchronous_commit', 'off', true) FROM taken
+    SELECT taken.*, set_config('synchronous_commit', 'off', true) FROM taken
 """
 _HOLD = text(
     """
@@ -162,17 +161,21 @@ def enqueue(tx: Transaction, match: Match) -> None:
     tx.effects.job_queued = True
 
 
-def take(tx: Transaction, count: int, lease: timedelta) -> list[LeasedJob]:
-    """Leases up to ``count`` due jobs: each is this worker's until the lease ends."""
-    return [_job(row) for row in tx.conn.execute(_take(count), {"lease": lease})]
+def take(ask_all: AskAll, count: int, lease: timedelta) -> list[LeasedJob]:
+    """Leases up to ``count`` due jobs: each is this worker's until the lease ends.
+
+    ``ask_all`` is ``Database.ask_all``, or in a transaction ``asking_all`` its connection. Jobs whose answer was lost
+    are nobody's until their leases end.
+    """
+    return [_job(*row) for row in ask_all(_take(count), {"lease": lease})]
 
 
 @cache
-def _take(count: int) -> TextClause:
+def _take(count: int) -> str:
     """The number is part of the statement: a bound one is guessed to be a tenth of all that wait, and so, where many
     do, no plan is ever kept.
     """
-    return text(_TAKE.format(count=count))
+    return _TAKE.format(count=count)
 
 
 def hold(tx: Transaction, job: LeasedJob) -> None:
@@ -279,14 +282,24 @@ def return_expired(tx: Transaction, max_attempts: int) -> int:
     return returned
 
 
-def _job(row: Row[Any]) -> LeasedJob:
+def _job(
+    id_: UUID,
+    match_id: UUID,
+    project_id: UUID,
+    status: str,
+    attempt_count: int,
+    lease_token: UUID,
+    last_error: str | None,
+    correlation_id: str | None,
+    _: object,
+) -> LeasedJob:
     return LeasedJob(
-        id=row.id,
-        match_id=row.match_id,
-        project_id=row.project_id,
-        status=JobStatus(row.status),
-        attempt=row.attempt_count,
-        lease_token=row.lease_token,
-        last_error=row.last_error,
-        correlation_id=row.correlation_id,
+        id=id_,
+        match_id=match_id,
+        project_id=project_id,
+        status=JobStatus(status),
+        attempt=attempt_count,
+        lease_token=lease_token,
+        last_error=last_error,
+        correlation_id=correlation_id,
     )

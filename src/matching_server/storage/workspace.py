@@ -18,12 +18,18 @@ from matching_server.storage.tables import (
     unified_chat_sessions,
 )
 
-_OPEN_SESSION = f"""
-    INSERT INTO unified_chat_sessions (project_id, user_id, actor_type, session_state, preferred_locale)
-    VALUES (:project_id, :advisor_id, '{ActorType.ADVISOR}', 'active', :locale)
+ACCESS_AGAIN = """
+    ON CONFLICT (project_id, advisor_id) DO UPDATE
+    SET status = excluded.status, role = excluded.role, assigned_at = excluded.assigned_at
+"""
+SESSION_AGAIN = """
     ON CONFLICT (project_id, user_id) DO UPDATE
     SET session_state = excluded.session_state, last_active = clock_timestamp(),
         preferred_locale = excluded.preferred_locale
+"""
+_OPEN_SESSION = f"""
+    INSERT INTO unified_chat_sessions (project_id, user_id, actor_type, session_state, preferred_locale)
+    VALUES (:project_id, :advisor_id, '{ActorType.ADVISOR}', 'active', :locale) {SESSION_AGAIN}
 """
 _ADD_MESSAGE = """
     INSERT INTO unified_chat_messages (id, project_id, user_id, actor_type, message_type, mode, text, client_msg_id,
@@ -35,9 +41,7 @@ _ADD_MESSAGE = """
 _MAKE = f"""
     WITH access AS (
         INSERT INTO project_advisors (project_id, advisor_id, status, role, assigned_at)
-        VALUES (:project_id, :advisor_id, 'active', :role, :created_at)
-        ON CONFLICT (project_id, advisor_id) DO UPDATE
-        SET status = excluded.status, role = excluded.role, assigned_at = excluded.assigned_at
+        VALUES (:project_id, :advisor_id, 'active', :role, :created_at) {ACCESS_AGAIN}
     ), session AS ({_OPEN_SESSION}), welcome AS ({_ADD_MESSAGE}), told AS (
         INSERT INTO notification_outbox (type, recipient_id, payload, correlation_id)
         VALUES ('{NotificationType.WORKSPACE_READY}', :owner_id, CAST(:notification AS jsonb), :correlation_id)
@@ -67,20 +71,20 @@ def make(tx: Transaction, workspace: Workspace) -> None:
 
     An access row and a session that there are already become active again. The message's event is the log's business.
     """
-    tx.conn.execute(
-        _make,
-        _message(workspace.welcome)
-        | {
-            "match_id": workspace.match_id,
-            "advisor_id": workspace.advisor_id,
-            "role": workspace.role.value,
-            "owner_id": workspace.owner_id,
-            "locale": workspace.locale,
-            "notification": json.dumps(workspace.notification),
-            "correlation_id": tx.correlation_id,
-        },
-    )
+    tx.conn.execute(_make, parameters(workspace) | {"correlation_id": tx.correlation_id})
     tx.effects.notification_queued = True
+
+
+def parameters(workspace: Workspace) -> dict[str, Any]:
+    """What a statement that makes it has to know."""
+    return _message(workspace.welcome) | {
+        "match_id": workspace.match_id,
+        "advisor_id": workspace.advisor_id,
+        "role": workspace.role.value,
+        "owner_id": workspace.owner_id,
+        "locale": workspace.locale,
+        "notification": json.dumps(workspace.notification),
+    }
 
 
 def open_session(tx: Transaction, project_id: UUID, advisor_id: UUID, locale: str | None) -> None:

@@ -22,11 +22,11 @@ from advisor_matching.v1.decision_service_pb2 import (
 from advisor_matching.v1.types_pb2 import Match, WorkspaceProvisioning
 from matching_server.embedded import EmbeddedServices
 from tests.support.databases import TestDatabases
-from tests.support.faults import CAUSE
+from tests.support.faults import CAUSE, UNUSUAL
 from tests.support.processes import ServerProcess
 from tests.support.rounds import rounds
 from tests.support.wait import eventually
-from tests.support.wire import TAKE, Moment, Plan, Point, Wire
+from tests.support.wire import MAKE, TAKE, Moment, Plan, Point, Wire
 from tests.support.world import World
 from tests.support.worlds import shared_world
 
@@ -108,7 +108,7 @@ def worker(world: World, wired: ServerProcess) -> ServerProcess:
 def nothing_taken(wire: Wire, *points: Point) -> Iterator[Plan]:
     """The worker waits before it takes jobs, and has what became due in the block all at once.
 
-    ``points`` of that transaction are stopped at, too.
+    ``points`` of that statement are stopped at, too.
     """
     taking = wire.plan(TAKE, [Point(0, BEFORE), *points])
     wire.wait_for_held(taking)
@@ -116,15 +116,19 @@ def nothing_taken(wire: Wire, *points: Point) -> Iterator[Plan]:
     wire.release(taking)
 
 
-def finalized(world: World, wire: Wire, *scripts: Sequence[Point], last: str = "advisor") -> Job:
-    """A job whose transactions go by the scripts."""
+def finalized(
+    world: World, wire: Wire, *scripts: Sequence[Point], last: str = "advisor", usual: bool = False
+) -> Job:
+    """A job whose transactions go by the scripts; where it is the ``usual`` one, those of its one statement."""
     # The only free slot there is: the others are taken.
     advisor, project = world.new_advisor(slots=1), world.new_project()
     match = world.service().create_match(project).match
     assert match.matched_advisor.id == advisor
-    plan = wire.plan_project(project, *scripts)
+    plan = wire.plan(MAKE, *scripts, project=project) if usual else wire.plan_project(project, *scripts)
     for side in ("client", "advisor") if last == "advisor" else ("advisor", "client"):
         match = approve(world, side, project, advisor, match.id).match
+    if not usual:
+        world.execute(UNUSUAL, id=match.id)
     return Job(project, advisor, match, last, plan)
 
 
@@ -203,23 +207,18 @@ def attempts_when_lost_at(point: Point, length: int) -> int:
     return 1 if point == Point(length - 1, AFTER) else 2
 
 
-@pytest.mark.parametrize(
-    ("taking", "attempts"),
-    [(Point(0, AFTER), 1), (Point(1, BEFORE), 1), (Point(1, AFTER), 2)],
-    ids=["before COMMIT was sent", "before COMMIT", "committed"],
-)
 def test_a_worker_killed_at_any_statement_is_replaced_and_the_effect_is_one(
-    world: World, wire: Wire, worker: ServerProcess, length: int, taking: Point, attempts: int, tell: Tell
+    world: World, wire: Wire, worker: ServerProcess, length: int, tell: Tell
 ) -> None:
     """It dies with a job in its hands for each statement, and while it takes yet another one."""
     points = everywhere(length, BEFORE, AFTER)
     count = rounds(1, full=5)
     for _ in range(count):
-        jobs, taken = stopped(world, wire, points, taking)
+        jobs, taken = stopped(world, wire, points)
         worker.kill()
         worker.start()
         wait_until_all(world, [*jobs, taken], "ready")
-        assert_one_workspace(world, taken, attempts=attempts)
+        assert_one_workspace(world, taken, attempts=2)
         for job, point in zip(jobs, points, strict=True):
             assert_one_workspace(world, job, attempts=attempts_when_lost_at(point, length))
         world.assert_sound()
@@ -227,12 +226,12 @@ def test_a_worker_killed_at_any_statement_is_replaced_and_the_effect_is_one(
     tell(f"{count} workers killed, each with {len(points)} jobs in its hands, at {length} statements")
 
 
-def stopped(world: World, wire: Wire, points: Sequence[Point], taking: Point) -> tuple[list[Job], Job]:
-    """A worker stands at each point with a job of its own, and with another one where it takes jobs."""
+def stopped(world: World, wire: Wire, points: Sequence[Point]) -> tuple[list[Job], Job]:
+    """A worker stands at each point with a job of its own, and has taken another one of which it has not heard."""
     with nothing_taken(wire):
         jobs = [finalized(world, wire, [point]) for point in points]
     wire.wait_for_held(*plans(jobs))
-    with nothing_taken(wire, taking) as last:
+    with nothing_taken(wire, Point(0, AFTER)) as last:
         taken = finalized(world, wire)
     wire.wait_for_held(last)
     return jobs, taken
@@ -253,11 +252,46 @@ def test_a_statement_that_fails_once_costs_an_attempt_and_nothing_else(
     tell(f"{length} statements")
 
 
-@pytest.mark.parametrize("step", [0, 1], ids=["the statement", "COMMIT"])
-def test_jobs_that_cannot_be_taken_are_taken_later(
-    world: World, wire: Wire, worker: ServerProcess, step: int
+@pytest.mark.parametrize("stop", ["killed", "frozen"])
+def test_a_worker_stopped_at_the_one_statement_of_the_usual_case_is_replaced_and_the_effect_is_one(
+    world: World, wire: Wire, worker: ServerProcess, stop: str
 ) -> None:
-    with nothing_taken(wire, Point(step, INSTEAD)):
+    moments = [BEFORE, AFTER] * 3
+    with nothing_taken(wire):
+        jobs = [finalized(world, wire, [Point(0, moment)], usual=True) for moment in moments]
+    wire.wait_for_held(*plans(jobs))
+    if stop == "killed":
+        worker.kill()
+        worker.start()
+        wait_until_all(world, jobs, "ready")
+    else:
+        worker.freeze()
+        other = world.start_worker(**WORKER)
+        wait_until_all(world, jobs, "ready")
+        before = attempts_ended(worker)
+        worker.thaw()
+        wire.release_all()
+        eventually(
+            lambda: attempts_ended(worker) >= before + len(jobs), what="the thawed worker's attempts ended"
+        )
+        other.kill()
+        world.servers.all.remove(other)
+    for job, moment in zip(jobs, moments, strict=True):
+        assert_one_workspace(world, job, attempts=attempts_when_lost_at(Point(0, moment), 1))
+
+
+def test_the_one_statement_of_the_usual_case_that_fails_costs_an_attempt_and_nothing_else(
+    world: World, wire: Wire, worker: ServerProcess
+) -> None:
+    with nothing_taken(wire):
+        job = finalized(world, wire, [Point(0, INSTEAD)], usual=True)
+    wait_until_all(world, [job], "ready")
+    assert_one_workspace(world, job, attempts=2)
+    assert errors(world, job) == [f"RaiseException: {CAUSE}", None]
+
+
+def test_jobs_that_cannot_be_taken_are_taken_later(world: World, wire: Wire, worker: ServerProcess) -> None:
+    with nothing_taken(wire, Point(0, INSTEAD)):
         job = finalized(world, wire)
     wait_until_all(world, [job], "ready")
     assert_one_workspace(world, job, attempts=1)
@@ -377,7 +411,7 @@ def test_a_worker_frozen_at_any_statement_beyond_its_leases_does_nothing_twice_w
         with nothing_taken(wire):
             given_up = [finalized(world, wire, *FAILING, [point]) for point in points_of_giving_up]
         wire.wait_for_held(*plans(given_up))
-        jobs, taken = stopped(world, wire, points, Point(1, AFTER))
+        jobs, taken = stopped(world, wire, points)
         frozen.freeze()
         other.thaw()
         wait_until_all(world, [*jobs, taken], "ready")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
 from advisor_matching.v1.types_pb2 import Match
-from tests.support.faults import NOTHING_BEGINS, failing
+from tests.support.faults import NOTHING_BEGINS, UNUSUAL, failing
 from tests.support.locks import held, wait_for_waiters
 from tests.support.processes import ServerProcess, Servers
 from tests.support.wait import eventually
@@ -25,6 +26,15 @@ LEASE: dict[str, Any] = {
 FIRST_WRITE = "SELECT FROM project_event_heads FOR UPDATE"
 CHAT_SESSION = "LOCK TABLE unified_chat_sessions IN EXCLUSIVE MODE"
 """What somebody else holds, so that the worker stops there. `test_every_step.py` stops it everywhere."""
+WRITTEN = (
+    "project_advisors",
+    "unified_chat_sessions",
+    "unified_chat_messages",
+    "notification_outbox",
+    "project_events",
+)
+DOOR = "SELECT pg_advisory_xact_lock(1)"
+"""Whoever holds this has the usual case's one statement stop where it writes a table that has a ``stand``."""
 
 
 @pytest.fixture
@@ -48,6 +58,11 @@ def job(world: World, match: Match) -> Mapping[str, Any]:
     return world.row("SELECT * FROM workspace_provisioning_queue WHERE match_id = :id", id=match.id)
 
 
+def has_begun(world: World, match: Match) -> bool:
+    """Whether a worker has taken the match's job."""
+    return bool(job(world, match)["status"] == "processing")
+
+
 def stop_at(world: World, step: str, worker: ServerProcess, stop: Callable[[], None]) -> None:
     """Stops the worker while it stands at that step of the only job."""
     with held(world.conn, step):
@@ -57,9 +72,35 @@ def stop_at(world: World, step: str, worker: ServerProcess, stop: Callable[[], N
         stop()
 
 
+def test_what_a_killed_worker_had_sent_is_there_as_a_whole_and_once(world: World) -> None:
+    """Nobody waits for the answer any more, and Postgres does what it was asked for."""
+    worker = world.start(**LEASE)
+    for table in WRITTEN:
+        world.conn.exec_driver_sql(
+            f"""
+            CREATE FUNCTION stand() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END $$;
+            CREATE TRIGGER stand BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION stand()
+            """
+        )
+        with held(world.conn, NOTHING_BEGINS) as nothing_begins:
+            project, _, match = world.finalized()
+            with held(world.conn, DOOR):
+                nothing_begins.rollback()
+                eventually(partial(has_begun, world, match), what="the job has begun")
+                wait_for_waiters(world.conn)
+                worker.kill()
+        worker.start()
+        world.wait_for_ready(match.id)
+        assert_one_workspace(world, project, match, attempts=1)
+        world.conn.exec_driver_sql("DROP FUNCTION stand CASCADE")
+        world.empty()
+
+
 def test_a_lease_that_runs_out_counts_as_an_attempt_and_the_third_is_the_last(world: World) -> None:
     admin = world.new_admin()
     project, advisor, match = world.finalized()
+    world.execute(UNUSUAL, id=match.id)
     worker = world.start(**LEASE, wait=False)
     for _ in range(3):
         stop_at(world, CHAT_SESSION, worker, worker.kill)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+
+from sqlalchemy import Connection
 
 from tests.support.world import World
 
@@ -20,14 +22,21 @@ STEPS = {
 """What a provisioning writes, by what it writes."""
 NOTHING_BEGINS = "LOCK TABLE workspace_provisioning_attempts IN EXCLUSIVE MODE"
 """Whoever holds this keeps jobs from being taken, and attempts from being ended."""
+UNUSUAL = "UPDATE advisor_match_requests SET assignment_type = 'manual_assignment' WHERE id = :id"
+"""Leaves the match's workspace to the general case, which makes it step by step."""
+
+
+def failing(world: World, step: str, times: int = 1_000_000) -> AbstractContextManager[None]:
+    """The step raises so many times, and then no more."""
+    return failing_on(world.conn, step, times)
 
 
 @contextmanager
-def failing(world: World, step: str, times: int = 1_000_000) -> Iterator[None]:
-    """The step raises so many times, and then no more."""
+def failing_on(conn: Connection, step: str, times: int = 1_000_000) -> Iterator[None]:
+    """The same in this connection's database."""
     on, _, condition = STEPS[step].partition(" WHEN ")
     # A sequence counts on through rolled back transactions.
-    world.conn.exec_driver_sql(
+    conn.exec_driver_sql(
         f"""
         CREATE SEQUENCE fault_number;
         CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -42,4 +51,4 @@ def failing(world: World, step: str, times: int = 1_000_000) -> Iterator[None]:
     try:
         yield
     finally:
-        world.conn.exec_driver_sql("DROP FUNCTION fault CASCADE; DROP SEQUENCE fault_number")
+        conn.exec_driver_sql("DROP FUNCTION fault CASCADE; DROP SEQUENCE fault_number")

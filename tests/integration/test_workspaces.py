@@ -195,9 +195,13 @@ def _sql(statement: str) -> Change:
     return run
 
 
-def _leased_by_another(world: World, _: LeasedJob) -> None:
+def _out_of_its_lease(world: World, _: LeasedJob) -> None:
     end_lease(world)
     assert return_expired_leases(world.runner) == 1
+
+
+def _leased_by_another(world: World, job: LeasedJob) -> None:
+    _out_of_its_lease(world, job)
     take(world)
 
 
@@ -226,7 +230,7 @@ UNUSUAL: dict[str, Change] = {
     "the advisor is gone": _sql("DELETE FROM auth.users WHERE id = :advisor"),
     "the project is gone": _sql("DELETE FROM projects WHERE id = :project"),
     "the advisor is released": _released,
-    "the lease has run out": lambda world, _: (end_lease(world), return_expired_leases(world.runner)),
+    "the lease has run out": _out_of_its_lease,
     "another worker has the job": _leased_by_another,
     "the job was handed back": lambda world, job: hand_back(world.runner, [job]),
     "another worker has rolled it back": _rolled_back_by_another,

@@ -18,10 +18,10 @@ import orjson
 from matching_server.domain.event_json import payload_to_json
 from matching_server.domain.events import ProjectEvent
 from matching_server.domain.model import ActorType, JobStatus, MatchStatus, ProvisioningState
+from matching_server.domain.notifications import NotificationType
 from matching_server.domain.provisioning import LeasedJob
 from matching_server.storage import workspace
 from matching_server.storage.database import Database
-from matching_server.domain.notifications import NotificationType
 from matching_server.storage.workspace import Workspace
 
 _MATCH_IS_USUAL = f"""

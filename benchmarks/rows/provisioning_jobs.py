@@ -275,18 +275,17 @@ records, and after each turn the database must hold exactly the workspaces that 
 What only our side does: it locks the project and looks whether all is as it was, checks that the advisor is still
 active, keeps each attempt with its beginning and end, gives every job a lease of its own that all writes for it name,
 completes the job in the transaction that makes its workspace (so a crash repeats nothing), publishes both events to
-Redis, writes a log line
-in JSON and metrics for each job, and runs the sweeps, the backlog and the picture of the pool. What only they do:
-procrastinate writes two events a job by triggers, and ends it in a further transaction; pgqueuer logs two states of
-each job, and ends jobs ten at a time, up to 0.1 s later, so that a crash in between makes up to ten tasks run again. It
-takes ten at a time, too, and more than run: its `max_concurrent_tasks=4` would allow batches of two, and sleeps 0.1 s
-whenever four are under way, so here its task's pool of connections bounds it. Both run on uvloop and log nothing.
-Each workspace is on disk before its job counts as done, on all sides; that a job was taken is waited for by the two
-libraries alone, since with us nothing written for a job can outlive that.
+Redis, writes a log line in JSON and metrics for each job, and runs the sweeps, the backlog and the picture of the pool.
+What only they do: procrastinate writes two events a job by triggers, and ends it in a further transaction; pgqueuer
+logs two states of each job, and ends jobs ten at a time, up to 0.1 s later, so that a crash in between makes up to ten
+tasks run again. It takes ten at a time, too, and more than run: its `max_concurrent_tasks=4` would allow batches of
+two, and sleeps 0.1 s whenever four are under way, so here its task's pool of connections bounds it. Both run on uvloop
+and log nothing. Each workspace is on disk before its job counts as done, on all sides; that a job was taken is waited
+for by the two libraries alone, since with us nothing written for a job can outlive that.
 
 Where our time goes: the usual job is three statements, a take, a look and one that writes everything (docs/decisions,
-10), and takes about 0.9 ms of the worker's CPU and 1.4 ms of Postgres', which on two cores is what bounds it. Of the time
-under the interpreter's lock (py-spy, `--gil`) taking jobs, mostly one at a time as each thread comes free, takes a
+10), and takes about 0.9 ms of the worker's CPU and 1.4 ms of Postgres', which on two cores is what bounds it. Of the
+time under the interpreter's lock (py-spy, `--gil`) taking jobs, mostly one at a time as each thread comes free, takes a
 third with handing them to their threads, the look a sixteenth, writing it all an eighth, and publishing three tenths.
 pgqueuer shares one take, and one record of the end, among ten jobs."""
 

@@ -14,7 +14,8 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Connection, text
 
-from matching_server.domain.model import MatchCriteria, TechStack
+from matching_server.domain.model import JobStatus, MatchCriteria, TechStack
+from matching_server.domain.provisioning import LeasedJob
 from matching_server.storage import (
     assignments,
     availability,
@@ -28,6 +29,7 @@ from matching_server.storage import (
     queues,
     retention,
     rules,
+    workspaces,
 )
 from matching_server.storage import provisioning as queue
 from matching_server.storage.database import Database, Transaction, asking, asking_all
@@ -147,6 +149,7 @@ RULES = "admin_preference_rules"
 OUTBOX = "notification_outbox"
 START = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 ANY_INDEX = None
+JOB = LeasedJob(uuid4(), uuid4(), uuid4(), JobStatus.PROCESSING, 1, uuid4(), None, None)
 
 STATEMENTS: dict[str, tuple[str, str | None, Run]] = {
     "anybody with a slot": (
@@ -222,6 +225,11 @@ STATEMENTS: dict[str, tuple[str, str | None, Run]] = {
         QUEUE,
         "ix_workspace_provisioning_queue_due",
         lambda tx, crowd: queue.take(asking_all(tx.conn), 1, timedelta(0)),
+    ),
+    "how a job stands": (
+        QUEUE,
+        "pk_workspace_provisioning_queue",
+        lambda tx, crowd: workspaces.look(asking(tx.conn), JOB),
     ),
     "how many jobs wait": (
         QUEUE,

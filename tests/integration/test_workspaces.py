@@ -31,7 +31,7 @@ from matching_server.operations.provisioning import (
 )
 from matching_server.operations.runner import Runner
 from matching_server.storage import workspaces as statements
-from matching_server.storage.database import Database
+from matching_server.storage.database import Ask, Database
 from tests.integration.jobs import end_lease, everything, finalized, job_of, take
 from tests.integration.world import WAIT, World, call, together
 from tests.support.faults import STEPS, failing_on
@@ -298,7 +298,7 @@ def test_what_is_not_usual_is_left_to_the_general_case(world: World, unusual: st
     job = take(world)
     UNUSUAL[unusual](world, job)
     check = _nothing_is_made(world, match, job)
-    assert statements.look(world.database, job) is None
+    assert statements.look(world.database.ask, job) is None
     assert workspaces.make_at_once(world.runner, job) is False
     check()
 
@@ -311,8 +311,8 @@ def test_what_changes_after_the_look_is_left_to_the_general_case(
     job = take(world)
     look, checks = statements.look, []
 
-    def overtaken(database: Database, of: LeasedJob) -> Any:
-        seen = look(database, of)
+    def overtaken(ask: Ask, of: LeasedJob) -> Any:
+        seen = look(ask, of)
         monkeypatch.setattr(statements, "look", look)
         (UNUSUAL | ONLY_MEANWHILE)[unusual](world, job)
         checks.append(_nothing_is_made(world, match, job))

@@ -31,7 +31,7 @@ class Unanswered:
 
 def make_at_once(runner: Runner, job: LeasedJob) -> Unanswered | bool:
     """Makes a job's workspace and completes the job, or changes nothing and returns ``False``."""
-    seen = workspaces.look(runner.database, job)
+    seen = workspaces.look(runner.database.ask, job)
     if seen is None:
         return False
     welcome = welcome_message(job.project_id, job.match_id, seen.advisor_id, seen.last_seq + 1, seen.now)

@@ -21,15 +21,17 @@ from matching_server.domain.model import ActorType, JobStatus, MatchStatus, Prov
 from matching_server.domain.notifications import NotificationType
 from matching_server.domain.provisioning import LeasedJob
 from matching_server.storage import workspace
-from matching_server.storage.database import Database
+from matching_server.storage.database import Ask, Database
 from matching_server.storage.workspace import Workspace
 
 _MATCH_IS_USUAL = f"""
     m.status = '{MatchStatus.FINALIZED}' AND m.provisioning_state = '{ProvisioningState.QUEUED}'
     AND m.assignment_type IS NULL
 """
+# A leased job is being processed or rolled back. Said of the other status: asked for this one, the planner would read
+# the index of all leases, which seems to be all but empty, instead of the key.
 _JOB_IS_OURS = f"""
-    q.id = %(job_id)s AND q.lease_token = %(lease_token)s AND q.status = '{JobStatus.PROCESSING}'
+    q.id = %(job_id)s AND q.lease_token = %(lease_token)s AND q.status <> '{JobStatus.ROLLBACK_NEEDED}'
 """
 _LOOK = f"""
 SELECT h.last_seq, clock_timestamp(), a.id, a.display_name, m.expires_at, p.owner_id, u.locale
@@ -116,9 +118,12 @@ class UsualJob:
     """The owner's."""
 
 
-def look(database: Database, job: LeasedJob) -> UsualJob | None:
-    """How the job stands; ``None`` where it is not this worker's, or not the usual case."""
-    row = database.ask(_LOOK, _named(job))
+def look(ask: Ask, job: LeasedJob) -> UsualJob | None:
+    """How the job stands; ``None`` where it is not this worker's, or not the usual case.
+
+    ``ask`` is ``Database.ask``, or in a transaction ``asking`` its connection.
+    """
+    row = ask(_LOOK, _named(job))
     return UsualJob(*row) if row else None
 
 

@@ -284,10 +284,10 @@ and log nothing. Each workspace is on disk before its job counts as done, on all
 for by the two libraries alone, since with us nothing written for a job can outlive that.
 
 Where our time goes: the usual job is three statements, a take, a look and one that writes everything (docs/decisions,
-10), and takes about 0.9 ms of the worker's CPU and 1.4 ms of Postgres', which on two cores is what bounds it. Of the
-time under the interpreter's lock (py-spy, `--gil`) taking jobs, mostly one at a time as each thread comes free, takes a
-third with handing them to their threads, the look a sixteenth, writing it all an eighth, and publishing three tenths.
-pgqueuer shares one take, and one record of the end, among ten jobs."""
+10), and takes about 0.8 ms of the worker's CPU and 1.1 ms of Postgres', which on two cores is what bounds it. Of the
+time under the interpreter's lock (py-spy, `--gil`) taking jobs, mostly one at a time as each thread comes free, takes
+three tenths, looking at them a fifteenth, writing it all a fifth, and publishing a quarter. pgqueuer shares one take,
+and one record of the end, among ten jobs."""
 
 ROWS = (
     Row(

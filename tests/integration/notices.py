@@ -13,7 +13,8 @@ from matching_server.domain.notifications import (
     LeasedNotification,
     NotificationType,
 )
-from matching_server.operations.notifications import Exchange, exchange
+from matching_server.operations.notifications import hand_in
+from matching_server.operations.notifications import take as take_due
 from matching_server.storage import outbox
 from matching_server.storage.database import Transaction
 from tests.integration.world import World
@@ -37,7 +38,7 @@ def _enqueue(tx: Transaction, *, recipient: UUID, high: bool) -> None:
 
 def take(world: World, count: int = MANY) -> list[LeasedNotification]:
     """What is due now."""
-    return list(exchange(world.runner, [], count).taken)
+    return list(take_due(world.runner, count).leased)
 
 
 def take_one(world: World) -> LeasedNotification:
@@ -51,13 +52,15 @@ def ids(taken: list[LeasedNotification]) -> list[UUID]:
     return [one.id for one in taken]
 
 
-def end(world: World, taken: LeasedNotification, *faults: DeliveryFault | None) -> Exchange:
-    """Hands in what the sinks made of it, and takes nothing."""
+def end(
+    world: World, taken: LeasedNotification, *faults: DeliveryFault | None
+) -> tuple[LeasedNotification, ...]:
+    """Hands in what the sinks made of it; returned if it was too late."""
     deliveries = tuple(Delivery(f"sink{i}", fault) for i, fault in enumerate(faults or (None,)))
-    return exchange(world.runner, [DeliveryAttempt(taken, deliveries)], 0)
+    return hand_in(world.runner, [DeliveryAttempt(taken, deliveries)])
 
 
-def fail(world: World, taken: LeasedNotification) -> Exchange:
+def fail(world: World, taken: LeasedNotification) -> tuple[LeasedNotification, ...]:
     """The attempt fails, and may be repeated."""
     return end(world, taken, DeliveryFault("answered 500"))
 

@@ -7,17 +7,21 @@ from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from matching_server.domain.errors import NotificationNotFound
 from matching_server.domain.model import Role
 from matching_server.domain.notifications import (
-    DeliveryAttempt,
     DeliveryFault,
     Notification,
     NotificationStatus,
 )
 from matching_server.operations.commands import ListNotifications, Page
-from matching_server.operations.notifications import exchange, list_notifications, resend_notification
+from matching_server.operations.notifications import list_notifications, resend_notification
+from matching_server.operations.notifications import take as take_due
+from matching_server.storage import deliveries
+from matching_server.storage.database import Transaction
+from matching_server.storage.deliveries import NOBODY
 from tests.integration.notices import (
     MANY,
     dead,
@@ -133,7 +137,7 @@ def test_pauses_are_drawn_from_the_whole_of_their_span(world: World) -> None:
 def test_what_can_never_be_delivered_is_dead_at_once_and_blocks_nobody(world: World) -> None:
     ada = uuid4()
     first, second = write(world, ada, ada)
-    assert end(world, take_one(world), GONE).taken == ()
+    end(world, take_one(world), GONE)
     assert row(world, first, STATE) == ("dead", 1, None, "sink0: answered 410")
     assert take_one(world).id == second
 
@@ -174,8 +178,8 @@ def test_the_third_lease_that_runs_out_is_the_last(world: World) -> None:
     for _ in range(3):
         assert take_one(world).id == lost
         make_due(world)
-    exchanged = exchange(world.runner, [], MANY)
-    assert (exchanged.taken, exchanged.given_up) == ((), (lost,))
+    taken = take_due(world.runner, MANY)
+    assert (taken.leased, taken.given_up) == ((), (lost,))
     assert row(world, lost, STATE) == ("dead", 3, None, "the lease ran out")
     assert take_one(world).id == following
 
@@ -196,17 +200,68 @@ def test_a_dispatcher_that_wakes_up_after_its_lease_writes_nothing(
     if meanwhile == "sent on":
         resend_notification(world.runner, ADMIN, written)
     before = row(world, written, "*")
-    assert end(world, frozen, fault).late == (frozen,)
+    assert end(world, frozen, fault) == (frozen,)
     assert row(world, written, "*") == before
 
 
-def test_results_and_new_work_change_hands_together(world: World) -> None:
-    ada = uuid4()
-    first, second = write(world, ada, ada)
-    taken = take_one(world)
-    exchanged = exchange(world.runner, [DeliveryAttempt(taken, ())], MANY)
-    assert ids(list(exchanged.taken)) == [second]
-    assert row(world, first, "status") == ("sent",)
+REACH = 250
+CROWD = """
+INSERT INTO notification_outbox (type, recipient_id, priority, created_at, next_attempt_at)
+SELECT 'test', CASE WHEN :same THEN :busy ELSE gen_random_uuid() END, :priority,
+    clock_timestamp() - interval '1 h' + make_interval(secs => number), clock_timestamp() + :pause
+FROM generate_series(1, 3 * :reach) number
+"""
+
+
+def crowd(world: World, *, same: bool, pause: timedelta, priority: str = "normal") -> None:
+    """More than one look reaches, older than anything else: of one recipient, or of one each."""
+    values = {"same": same, "busy": UUID(int=2**128 - 1), "priority": priority, "pause": pause}
+    world.run(CROWD, reach=REACH, **values)
+
+
+@pytest.mark.parametrize("priority", ["normal", "high"])
+@pytest.mark.parametrize("same", [True, False], ids=["one recipient", "a recipient each"])
+def test_everybody_has_a_turn_whoever_holds_up_the_oldest(world: World, same: bool, priority: str) -> None:
+    crowd(world, same=same, pause=timedelta(hours=1), priority=priority)
+    [written] = write(world, UUID(int=2**128 - 2), high=priority == "high")
+    looks, start = 0, NOBODY
+    while True:
+        taken = take_due(world.runner, MANY, start)
+        looks += 1
+        if taken.leased:
+            break
+        assert taken.reached is not None
+        assert taken.reached > start
+        start = taken.reached
+    assert ids(list(taken.leased)) == [written]
+    assert looks == (1 if same else 4)
+
+
+def test_a_look_reads_no_more_however_many_wait(world: World) -> None:
+    def take_and_count(tx: Transaction) -> int:
+        reads = text(
+            "SELECT sum(pg_stat_get_xact_tuples_fetched(oid) + pg_stat_get_xact_tuples_returned(oid))"
+            " FROM pg_class WHERE relname LIKE '%notification_outbox%'"
+        )
+        assert len(deliveries.take(tx, 32, timedelta(0)).leased) == 32
+        return int(tx.conn.execute(reads).scalar_one())
+
+    for _ in range(10):
+        crowd(world, same=False, pause=timedelta(0))
+        crowd(world, same=True, pause=timedelta(0))
+    # Whatever the planner knows of it.
+    assert world.database.transact(take_and_count).value < 20 * REACH
+    world.run("ANALYZE notification_outbox")
+    assert world.database.transact(take_and_count).value < 20 * REACH
+
+
+def test_the_high_ones_and_then_the_oldest_go_first_however_many_wait(world: World) -> None:
+    [urgent] = write(world, uuid4(), high=True)
+    crowd(world, same=False, pause=timedelta(0))
+    oldest = world.rows(
+        "SELECT id FROM notification_outbox WHERE priority = 'normal' ORDER BY created_at LIMIT 40"
+    )
+    assert ids(take(world, 41)) == [urgent, *[id_ for (id_,) in oldest]]
 
 
 def test_whoever_makes_a_notification_due_says_so(world: World) -> None:

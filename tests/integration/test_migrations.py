@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, make_url, text
@@ -196,6 +197,35 @@ def test_a_migration_that_fails_leaves_nothing(empty_database_url: str) -> None:
         migrate(empty_database_url)
     assert tables_of(empty_database_url) == {"idempotent_requests"}
     assert current_revision(empty_database_url) is None
+
+
+def test_notifications_that_nothing_has_delivered_for_days_are_not_sent_all_at_once(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade = command.upgrade
+    monkeypatch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0004"))
+    migrate(empty_database_url)
+    monkeypatch.undo()
+    run(
+        empty_database_url,
+        "INSERT INTO notification_outbox (type, recipient_id, status, created_at)"
+        " SELECT status || age, gen_random_uuid(), status, clock_timestamp() - make_interval(hours => age)"
+        " FROM unnest(ARRAY['pending', 'sent']) AS status, unnest(ARRAY[25, 23]) AS age",
+    )
+    migrate(empty_database_url)
+    with connected(empty_database_url) as conn:
+        rows = conn.execute(
+            text(
+                "SELECT type, status, last_error, attempt_count, next_attempt_at IS NULL"
+                " FROM notification_outbox ORDER BY type"
+            )
+        ).all()
+    assert rows == [
+        ("pending23", "pending", None, 0, False),
+        ("pending25", "dead", "too old to be sent", 0, True),
+        ("sent23", "sent", None, 0, False),
+        ("sent25", "sent", None, 0, False),
+    ]
 
 
 # ------------------------------------------------------------------------------ what the database keeps by itself

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -17,36 +16,25 @@ from matching_server.operations.commands import ListNotifications, PageOf
 from matching_server.operations.runner import Runner
 from matching_server.storage import deliveries, outbox
 from matching_server.storage.database import Transaction
-from matching_server.storage.deliveries import Ended
+from matching_server.storage.deliveries import NOBODY, Ended, Taken
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """What a dispatcher gets for the attempts that it hands in."""
+def hand_in(runner: Runner, attempts: Sequence[DeliveryAttempt]) -> tuple[LeasedNotification, ...]:
+    """Writes down what became of attempts.
 
-    taken: tuple[LeasedNotification, ...]
-    """Due now, and leased to it."""
-    given_up: tuple[UUID, ...]
-    """Dead: their last attempts never ended."""
-    late: tuple[LeasedNotification, ...]
-    """Of what was handed in: the lease had run out, so nothing was written."""
-
-
-def exchange(runner: Runner, attempts: Sequence[DeliveryAttempt], count: int) -> Exchange:
-    """Writes down what became of attempts, and leases up to ``count`` notifications that are due."""
-    policy = runner.policy
+    Returns those of which nothing was written: their leases had run out.
+    """
     ended = [
-        Ended(attempt, backoff(attempt.notification.attempt, policy.notify_backoff, random.random()))
+        Ended(attempt, backoff(attempt.notification.attempt, runner.policy.notify_backoff, random.random()))
         for attempt in attempts
     ]
+    written = runner.system(lambda tx: deliveries.end(tx, ended))
+    return tuple(attempt.notification for attempt in attempts if attempt.notification.id not in written)
 
-    def hand_over(tx: Transaction) -> Exchange:
-        written = deliveries.end(tx, ended)
-        taken = deliveries.take(tx, count, policy.notify_lease)
-        late = tuple(attempt.notification for attempt in attempts if attempt.notification.id not in written)
-        return Exchange(taken.leased, taken.given_up, late)
 
-    return runner.system(hand_over)
+def take(runner: Runner, count: int, start: UUID = NOBODY) -> Taken:
+    """Leases up to ``count`` notifications that are due; ``start`` is where the last look ended."""
+    return runner.system(lambda tx: deliveries.take(tx, count, runner.policy.notify_lease, start))
 
 
 def list_notifications(runner: Runner, call: Call, command: ListNotifications) -> PageOf[Notification]:

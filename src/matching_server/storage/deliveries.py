@@ -26,25 +26,64 @@ from matching_server.domain.notifications import (
 )
 from matching_server.storage.database import Transaction
 
+NOBODY = UUID(int=0)
+"""Before every recipient."""
+_REACH = 250
+"""So many rows of each priority, the oldest, and so many recipients are looked at at a time, however many wait."""
 _SPARE = 4
 """So many times more than wanted are looked at, for those that another dispatcher is just taking."""
 _SPENT = f"n.attempt_count >= {MAX_ATTEMPTS}"
 
+# The oldest rows of a priority may all be held up by one recipient who has many, or whose pause is long; therefore
+# recipients have their turns as well, each look going on where the last one ended. Row by row: whatever the planner
+# believes of the table, one row is found by the index, and many at once may be found by sorting all.
+_LOOK = text(
+    f"""
+    WITH RECURSIVE first AS (
+        SELECT CAST(:nobody AS uuid) AS id, CAST(:nobody AS uuid) AS recipient_id, priority,
+            CAST('-infinity' AS timestamptz) AS created_at, CAST(NULL AS timestamptz) AS next_attempt_at, 0 AS number
+        FROM unnest(ARRAY['high', 'normal']) AS priority
+        UNION ALL
+        SELECT following.*, first.number + 1 FROM first, LATERAL (
+            SELECT id, recipient_id, priority, created_at, next_attempt_at FROM notification_outbox
+            WHERE status = 'pending' AND (priority, created_at, id) > (first.priority, first.created_at, first.id)
+            ORDER BY priority, created_at, id LIMIT 1
+        ) following WHERE first.number < {_REACH} AND following.priority = first.priority
+    ), turn AS (
+        (SELECT id, recipient_id, priority, created_at, next_attempt_at, 1 AS number FROM notification_outbox
+        WHERE status = 'pending' AND recipient_id >= :start ORDER BY recipient_id, created_at, id LIMIT 1)
+        UNION ALL
+        SELECT following.*, turn.number + 1 FROM turn, LATERAL (
+            SELECT id, recipient_id, priority, created_at, next_attempt_at FROM notification_outbox
+            WHERE status = 'pending' AND recipient_id > turn.recipient_id
+            ORDER BY recipient_id, created_at, id LIMIT 1
+        ) following WHERE turn.number < {_REACH}
+    ), due AS (
+        SELECT id, priority, created_at FROM first
+        WHERE next_attempt_at <= statement_timestamp() AND id = (
+            SELECT o.id FROM notification_outbox o
+            WHERE o.status = 'pending' AND o.recipient_id = first.recipient_id
+            ORDER BY o.created_at, o.id LIMIT 1)
+        UNION
+        SELECT id, priority, created_at FROM turn WHERE next_attempt_at <= statement_timestamp()
+    ), wanted AS (
+        SELECT * FROM due ORDER BY priority = 'high' DESC, created_at, id
+        LIMIT {_SPARE} * CAST(:count AS integer)
+    )
+    SELECT ARRAY(SELECT id FROM wanted) AS wanted,
+        (SELECT recipient_id FROM turn WHERE number = {_REACH}) AS reached
+    """
+)
 # Of two dispatchers that see the same oldest one, the second finds it locked, or no longer due in its newest version.
 # One whose last attempt never ended is dead here: nobody knows whether it was delivered, and there is no fourth.
+# That it is still pending is asked in words that fit no index but the key's.
 _TAKE = text(
     f"""
-    WITH oldest AS MATERIALIZED (
-        SELECT DISTINCT ON (recipient_id) id, priority, created_at, next_attempt_at
-        FROM notification_outbox WHERE status = 'pending'
-        ORDER BY recipient_id, created_at, id
-    ), wanted AS MATERIALIZED (
-        SELECT id, priority, created_at FROM oldest WHERE next_attempt_at <= statement_timestamp()
-        ORDER BY priority = 'high' DESC, created_at, id LIMIT {_SPARE} * CAST(:count AS integer)
-    ), due AS MATERIALIZED (
-        SELECT n.id FROM wanted JOIN notification_outbox n ON n.id = wanted.id
-        WHERE n.status = 'pending' AND n.next_attempt_at <= statement_timestamp()
-        ORDER BY wanted.priority = 'high' DESC, wanted.created_at, n.id
+    WITH due AS MATERIALIZED (
+        SELECT n.id FROM notification_outbox n
+        WHERE n.id = ANY (CAST(:wanted AS uuid[]))
+            AND n.status NOT IN ('sent', 'dead') AND n.next_attempt_at <= statement_timestamp()
+        ORDER BY n.priority = 'high' DESC, n.created_at, n.id
         LIMIT CAST(:count AS integer) FOR UPDATE OF n SKIP LOCKED
     ), taken AS (
         UPDATE notification_outbox n
@@ -91,13 +130,21 @@ class Taken:
 
     leased: tuple[LeasedNotification, ...]
     given_up: tuple[UUID, ...]
+    reached: UUID | None = None
+    """The recipient with whom the next look goes on; ``None`` where everybody had a turn."""
 
 
-def take(tx: Transaction, count: int, lease: timedelta) -> Taken:
-    """Leases up to ``count`` due notifications, no two of one recipient: the high ones first, then by age."""
-    rows = tx.conn.execute(_TAKE, {"count": count, "lease": lease}).all()
+def take(tx: Transaction, count: int, lease: timedelta, start: UUID = NOBODY) -> Taken:
+    """Leases up to ``count`` due notifications, no two of one recipient: the high ones first, then by age.
+
+    What it costs does not grow with what is pending: looked at are the oldest, and some recipients from ``start`` on.
+    """
+    looked = tx.conn.execute(_LOOK, {"count": count, "start": start, "nobody": NOBODY}).one()
+    if not looked.wanted:
+        return Taken((), (), looked.reached)
+    rows = tx.conn.execute(_TAKE, {"wanted": looked.wanted, "count": count, "lease": lease}).all()
     leased = tuple(_leased(row) for row in rows if row.lease_token is not None)
-    return Taken(leased, tuple(row.id for row in rows if row.lease_token is None))
+    return Taken(leased, tuple(row.id for row in rows if row.lease_token is None), looked.reached)
 
 
 def end(tx: Transaction, ended: Sequence[Ended]) -> set[UUID]:

@@ -440,7 +440,15 @@ notification_outbox = Table(
         "id",
         postgresql_where=text("status = 'pending'"),
     ),
+    Index(
+        "ix_notification_outbox_oldest",
+        "priority",
+        "created_at",
+        "id",
+        postgresql_where=text("status = 'pending'"),
+    ),
     Index("ix_notification_outbox_dead", "created_at", "id", postgresql_where=text("status = 'dead'")),
+    Index("ix_notification_outbox_sent", "created_at", postgresql_where=text("status = 'sent'")),
     Index(None, "created_at", "id"),
 )
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from uuid import UUID
 
 import structlog
 
@@ -22,8 +24,8 @@ from matching_server.domain.notifications import (
     NotificationStatus,
 )
 from matching_server.operations import notifications
-from matching_server.operations.notifications import Exchange
 from matching_server.operations.runner import Runner
+from matching_server.storage.deliveries import NOBODY
 from matching_server.workers.loop import Loop
 from matching_server.workers.sinks import Sink
 
@@ -48,6 +50,8 @@ class Notifier:
         self._sending = 0
         self._ended: list[DeliveryAttempt] = []
         """Attempts that the outbox does not know the end of yet."""
+        self._start = NOBODY
+        """The recipient with whom the next look goes on, where not everybody can have a turn in one."""
         self._next_look = 0.0
         self._pool = ThreadPoolExecutor(SENDERS, thread_name_prefix="notifier")
         self._loop = Loop("notifications", self._look, _LOOK_SECONDS)
@@ -73,7 +77,7 @@ class Notifier:
             time.sleep(0.01)
         if not self._loop.alive:
             try:
-                self._exchange(0)
+                self._hand_in()
             except (StorageUnavailable, TransactionConflict) as error:
                 _log.warning("notifications_not_written", reason=error.reason.value)
         for sink in self._sinks:
@@ -87,74 +91,102 @@ class Notifier:
     def _look(self) -> bool:
         time.sleep(max(0.0, self._next_look - time.monotonic()))
         began = time.monotonic()
+        try:
+            self._hand_in()
+            return self._take()
+        finally:
+            ended = time.monotonic()
+            self._next_look = ended + max(_BREATH_SECONDS, ended - began)
+
+    def _hand_in(self) -> None:
+        with self._lock:
+            ended = tuple(self._ended)
+        if not ended:
+            return
+        late = notifications.hand_in(self._runner, ended)
+        with self._lock:
+            del self._ended[: len(ended)]
+        _tell(ended, {notification.id for notification in late})
+
+    def _take(self) -> bool:
+        """Whether there may be more to take."""
         with self._lock:
             free = SENDERS - self._sending
-        taken = self._exchange(free)
-        ended = time.monotonic()
-        self._next_look = ended + max(_BREATH_SECONDS, ended - began)
-        for notification in taken:
+        if not free:
+            return False
+        taken = notifications.take(self._runner, free, self._start)
+        self._start = taken.reached or NOBODY
+        for notification in taken.leased:
             with self._lock:
                 self._sending += 1
             self._pool.submit(self._send, notification)
-        return len(taken) == free > 0
-
-    def _exchange(self, count: int) -> tuple[LeasedNotification, ...]:
-        """Hands in the attempts that have ended, for new ones."""
-        with self._lock:
-            ended = tuple(self._ended)
-        exchanged = notifications.exchange(self._runner, ended, count)
-        with self._lock:
-            del self._ended[: len(ended)]
-        _tell(ended, exchanged)
-        return exchanged.taken
+        for given_up in taken.given_up:
+            _log.warning("notification_dead", notification_id=str(given_up), error="the lease ran out")
+        return len(taken.leased) == free or taken.reached is not None
 
     def _send(self, notification: LeasedNotification) -> None:
         try:
-            deliveries = tuple(
+            outcomes = [
                 self._deliver(sink, notification)
                 for sink in self._sinks
                 if sink.name not in notification.taken_by
-            )
+            ]
+            # Before anything else that might fail: what a sink has taken must not be sent again.
+            deliveries = tuple(outcome.delivery for outcome in outcomes)
             with self._lock:
                 self._ended.append(DeliveryAttempt(notification, deliveries))
+            for outcome in outcomes:
+                outcome.tell(notification)
         finally:
             with self._lock:
                 self._sending -= 1
             self._loop.wake()
 
-    def _deliver(self, sink: Sink, notification: LeasedNotification) -> Delivery:
+    def _deliver(self, sink: Sink, notification: LeasedNotification) -> _Outcome:
         """The one place that every delivery passes: to which sink, with what result, in what time."""
+        defect, fault = None, None
         began = time.monotonic()
         try:
             sink.deliver(notification)
-            fault = None
         except DeliveryFault as error:
             fault = error
         except Exception as error:
-            _log.exception("sink_failed", sink=sink.name, notification_id=str(notification.id))
-            fault = DeliveryFault(f"failed ({type(error).__name__})")
-        seconds = time.monotonic() - began
+            defect, fault = error, DeliveryFault(f"failed ({type(error).__name__})")
+        return _Outcome(Delivery(sink.name, fault), time.monotonic() - began, defect)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What one sink made of a notification, for whoever watches the service."""
+
+    delivery: Delivery
+    seconds: float
+    defect: Exception | None
+
+    def tell(self, notification: LeasedNotification) -> None:
+        """Counts and logs it."""
+        sink, fault = self.delivery.sink, self.delivery.fault
         result = "taken" if fault is None else "refused" if fault.permanent else "failed"
-        metrics.NOTIFICATION_DELIVERIES.labels(sink.name, result).inc()
-        metrics.NOTIFICATION_SECONDS.labels(sink.name).observe(seconds)
+        metrics.NOTIFICATION_DELIVERIES.labels(sink, result).inc()
+        metrics.NOTIFICATION_SECONDS.labels(sink).observe(self.seconds)
+        if self.defect:
+            _log.error("sink_failed", sink=sink, notification_id=str(notification.id), exc_info=self.defect)
         write = _log.warning if fault else _log.debug
         write(
             "notification_delivery",
-            sink=sink.name,
+            sink=sink,
             result=result,
             fault=str(fault) if fault else None,
             notification_id=str(notification.id),
             type=notification.type,
             attempt=notification.attempt,
-            duration_ms=round(seconds * 1000, 1),
+            duration_ms=round(self.seconds * 1000, 1),
             correlation_id=notification.correlation_id,
         )
-        return Delivery(sink.name, fault)
 
 
-def _tell(ended: Sequence[DeliveryAttempt], exchanged: Exchange) -> None:
+def _tell(ended: Sequence[DeliveryAttempt], late: Collection[UUID]) -> None:
     """Logs what somebody may have to look after."""
-    late = {notification.id for notification in exchanged.late}
     metrics.NOTIFICATION_LEASES_LOST.inc(len(late))
     for attempt in ended:
         notification_id = str(attempt.notification.id)
@@ -162,5 +194,3 @@ def _tell(ended: Sequence[DeliveryAttempt], exchanged: Exchange) -> None:
             _log.warning("notification_lease_lost", notification_id=notification_id)
         elif attempt.status is NotificationStatus.DEAD:
             _log.warning("notification_dead", notification_id=notification_id, error=attempt.error)
-    for given_up in exchanged.given_up:
-        _log.warning("notification_dead", notification_id=str(given_up), error="the lease ran out")

@@ -239,7 +239,7 @@ STATEMENTS: dict[str, tuple[str, str | None, Run]] = {
     "old jobs that were completed": (
         QUEUE,
         "ix_workspace_provisioning_queue_created_at_id",
-        lambda tx, crowd: retention.forget_history(tx, timedelta(days=1)),
+        lambda tx, crowd: retention.forget_completed(tx, timedelta(days=1)),
     ),
     "leases that ran out": (
         QUEUE,
@@ -249,6 +249,11 @@ STATEMENTS: dict[str, tuple[str, str | None, Run]] = {
     "notifications that are due": (
         OUTBOX,
         "ix_notification_outbox_pending",
+        lambda tx, crowd: deliveries.take(tx, 32, timedelta(0)),
+    ),
+    "the oldest notifications": (
+        OUTBOX,
+        "ix_notification_outbox_oldest",
         lambda tx, crowd: deliveries.take(tx, 32, timedelta(0)),
     ),
     "how many notifications are dead": (
@@ -265,8 +270,8 @@ STATEMENTS: dict[str, tuple[str, str | None, Run]] = {
     ),
     "notifications that were sent long ago": (
         OUTBOX,
-        "ix_notification_outbox_created_at_id",
-        lambda tx, crowd: retention.forget_history(tx, timedelta(days=30)),
+        "ix_notification_outbox_sent",
+        lambda tx, crowd: retention.forget_sent(tx, timedelta(days=30)),
     ),
     "whether an advisor is active": (
         "project_advisors",
@@ -337,10 +342,36 @@ def test_a_dispatcher_reads_what_is_pending_and_not_all_that_was_sent(crowd: Cro
     _, index, run = STATEMENTS["notifications that are due"]
     # What is undone leaves entries behind: only the first run finds none of those.
     crowd.database.read(lambda conn: conn.exec_driver_sql("VACUUM (INDEX_CLEANUP ON) notification_outbox"))
-    assert measured(crowd, run, "tuples_returned", index)[0] <= 4 * DUE
+    # Each recipient's oldest in turn, and whose turn it is of each of the oldest.
+    assert measured(crowd, run, "tuples_returned", index)[0] <= 6 * DUE
     crowd.database.read(lambda conn: conn.exec_driver_sql("VACUUM (INDEX_CLEANUP ON) notification_outbox"))
     # Only what is taken is found by its key: to lock it, and to write the lease.
     assert measured(crowd, run, "tuples_returned", "pk_notification_outbox")[0] <= 4 * DUE
+
+
+def test_what_was_sent_long_ago_is_found_without_reading_the_dead(databases: TestDatabases) -> None:
+    with databases.migrated() as url:
+        with connected(url) as conn:
+            conn.execute(
+                text(
+                    "INSERT INTO notification_outbox (type, recipient_id, status, created_at, updated_at)"
+                    " SELECT 'test', gen_random_uuid(), CASE WHEN number <= :due THEN 'sent' ELSE 'dead' END,"
+                    " written, written FROM generate_series(1, :history) number,"
+                    " LATERAL (SELECT clock_timestamp() - make_interval(days => 90, secs => number) AS written) w"
+                ),
+                {"due": DUE, "history": HISTORY},
+            )
+            conn.execute(text("ANALYZE"))
+        database = Database(url, pool_size=1, application_name="hot")
+
+        def forget(tx: Transaction) -> int:
+            before = counted(tx, "tuples_fetched", OUTBOX)
+            assert retention.forget_sent(tx, timedelta(days=30)) == DUE
+            return counted(tx, "tuples_fetched", OUTBOX) - before
+
+        read = database.transact(forget).value
+        database.close()
+    assert read <= 4 * DUE
 
 
 MANY_WAIT = (

@@ -157,6 +157,20 @@ def test_old_notifications_go_once_they_were_sent(world: World) -> None:
     assert left == [("dead",), ("pending",), ("sent",), ("sent",)]
 
 
+def test_a_step_of_retention_that_fails_does_not_keep_the_others_from_theirs(world: World) -> None:
+    world.advisor()
+    match = world.create()
+    age_events(world, days=31, through=1)
+    world.run("ALTER TABLE notification_outbox RENAME TO notifications_elsewhere")
+    try:
+        assert upkeep.forget(world.runner) == 1
+        assert world.events(match.project_id) == []
+        with pytest.raises(Exception, match="notification_outbox"):
+            upkeep.forget(world.runner)
+    finally:
+        world.run("ALTER TABLE notifications_elsewhere RENAME TO notification_outbox")
+
+
 def age_events(world: World, days: int, through: int) -> None:
     world.run(
         "UPDATE project_events SET created_at = clock_timestamp() - make_interval(days => :days)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
@@ -57,12 +58,27 @@ def _why_orphaned(tx: Transaction, match: Match) -> ClosedReason | None:
 
 
 def forget(runner: Runner) -> int:
-    """Drops what no longer has to be kept: old events, nonces, answers, sent notifications."""
+    """Drops what no longer has to be kept: old events, nonces, answers, sent notifications, completed jobs.
+
+    A step that fails does not keep the others from theirs; it fails the whole once they have nothing left to do.
+    """
     older_than = runner.policy.event_retention
-    dropped = runner.system(retention.forget_requests)
-    dropped += runner.system(lambda tx: retention.forget_history(tx, older_than))
-    for project_id in runner.database.read(lambda conn: event_log.prunable(conn, older_than, _BATCH)):
-        dropped += runner.system(partial(_prune, project_id=project_id, older_than=older_than))
+    steps: list[Callable[[Transaction], int]] = [
+        retention.forget_nonces,
+        retention.forget_answers,
+        partial(retention.forget_sent, older_than=older_than),
+        partial(retention.forget_completed, older_than=older_than),
+    ]
+    prunable = runner.database.read(lambda conn: event_log.prunable(conn, older_than, _BATCH))
+    steps += [partial(_prune, project_id=project_id, older_than=older_than) for project_id in prunable]
+    dropped, failed = 0, None
+    for step in steps:
+        try:
+            dropped += runner.system(step)
+        except Exception as error:
+            failed = failed or error
+    if failed and not dropped:
+        raise failed
     return dropped
 
 

@@ -47,14 +47,24 @@ _COMPLETED = text(
 )
 
 
-def forget_requests(tx: Transaction) -> int:
-    """Nonces after 660 s and answers after 24 h."""
-    return _dropped(tx, _NONCES) + _dropped(tx, _ANSWERS)
+def forget_nonces(tx: Transaction) -> int:
+    """Nonces after 660 s."""
+    return _dropped(tx, _NONCES)
 
 
-def forget_history(tx: Transaction, older_than: timedelta) -> int:
-    """Notifications that were sent, and jobs that were completed, longer ago than that, and than an hour."""
-    return _dropped(tx, _SENT, older_than=older_than) + _dropped(tx, _COMPLETED, older_than=older_than)
+def forget_answers(tx: Transaction) -> int:
+    """Answers after 24 h."""
+    return _dropped(tx, _ANSWERS)
+
+
+def forget_sent(tx: Transaction, older_than: timedelta) -> int:
+    """Notifications that were sent longer ago than that, and than an hour."""
+    return _dropped(tx, _SENT, older_than=older_than)
+
+
+def forget_completed(tx: Transaction, older_than: timedelta) -> int:
+    """Jobs that were completed longer ago than that, and than an hour."""
+    return _dropped(tx, _COMPLETED, older_than=older_than)
 
 
 def _dropped(tx: Transaction, statement: TextClause, **params: Any) -> int:

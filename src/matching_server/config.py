@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -22,10 +21,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from matching_server.domain.model import ScoringWeights
 from matching_server.operations.policy import Policy
-from matching_server.workers.sinks.addresses import Relay, checked_secret, checked_url
+from matching_server.workers.sinks.addresses import Relay, checked_secret, checked_url, is_address
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-_ADDRESS = re.compile(r"[!-?A-~]+@[A-Za-z0-9.-]+")
 _CHECKS: dict[str, Callable[[str], object]] = {
     "notify_webhook_url": checked_url,
     "notify_webhook_secret": checked_secret,
@@ -136,7 +134,7 @@ class Settings(BaseSettings):
     @field_validator("notify_from")
     @classmethod
     def _mailbox(cls, value: str | None) -> str | None:
-        if value is not None and not _ADDRESS.fullmatch(value):
+        if value is not None and not (value.isascii() and is_address(value)):
             raise ValueError("must be an e-mail address")
         return value
 

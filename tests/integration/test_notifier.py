@@ -7,13 +7,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from structlog.testing import capture_logs
 
+from matching_server.domain.errors import StorageUnavailable
 from matching_server.domain.notifications import DeliveryFault, LeasedNotification
 from matching_server.operations.runner import Runner
+from matching_server.storage import deliveries
+from matching_server.workers import notifier as notifier_module
 from matching_server.workers.notifier import SENDERS, Notifier
 from tests.integration.notices import row, write
 from tests.integration.world import World
@@ -211,3 +215,49 @@ def test_an_outbox_that_is_out_of_reach_loses_no_result(world: World, sink: Scri
         eventually(lambda: settled(world), what="it is written down")
     assert row(world, written, "status, attempt_count") == ("sent", 1)
     assert sink.got[ada] == [written]
+
+
+def test_what_a_sink_has_taken_is_written_down_whatever_becomes_of_the_log(
+    world: World, sink: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(notifier_module._log, "debug", fail, raising=False)
+    ada = uuid4()
+    [written] = write(world, ada)
+    with notifier(world, sink):
+        eventually(lambda: settled(world), what="it is written down")
+    assert row(world, written, "status, attempt_count") == ("sent", 1)
+    assert sink.got[ada] == [written]
+
+
+def test_results_are_written_though_nothing_can_be_taken(
+    world: World, sink: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [written] = write(world, uuid4())
+    take = deliveries.take
+    taken: list[object] = []
+
+    def take_once(*args: Any) -> deliveries.Taken:
+        if taken:
+            raise StorageUnavailable
+        taken.append(args)
+        return take(*args)
+
+    monkeypatch.setattr(deliveries, "take", take_once)
+    with notifier(world, sink):
+        eventually(lambda: row(world, written, "status") == ("sent",), what="it is written down")
+
+
+def test_everybody_is_served_where_more_wait_than_a_look_can_reach(world: World, sink: Scripted) -> None:
+    """The oldest are all held up, and those who are not come last in the order of recipients."""
+    world.run(
+        "INSERT INTO notification_outbox (type, recipient_id, created_at, next_attempt_at)"
+        " SELECT 'test', CAST(lpad(to_hex(number), 32, '0') AS uuid), clock_timestamp() - interval '1 h',"
+        " clock_timestamp() + interval '1 h' FROM generate_series(1, 1000) number"
+    )
+    last = UUID(int=2**128 - 1)
+    written = write(world, last, last)
+    with notifier(world, sink):
+        eventually(lambda: sink.got[last] == written, what="both are delivered")

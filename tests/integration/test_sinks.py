@@ -5,17 +5,20 @@ from __future__ import annotations
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import orjson
 import pytest
 from aiosmtpd.smtp import AuthResult
 from structlog.testing import capture_logs
@@ -154,6 +157,95 @@ def test_nobody_there_is_a_fault_that_passes(receiver: WebhookReceiver) -> None:
         sink.deliver(NOTICE)
 
 
+def test_the_signature_is_right_whatever_the_zone_of_the_session(receiver: WebhookReceiver) -> None:
+    taken_at = NOTICE.taken_at.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    with webhook(receiver) as sink:
+        sink.deliver(replace(NOTICE, taken_at=taken_at))
+    assert (receiver.refused, len(receiver.taken)) == ([], 1)
+
+
+@contextmanager
+def dripping(*pieces: bytes, first: bytes = b"") -> Iterator[int]:
+    """Somebody who says something every now and then, and never comes to the end: the port."""
+    done = threading.Event()
+
+    def drip(peer: socket.socket) -> None:
+        with peer, suppress(OSError):
+            peer.sendall(first)
+            for piece in cycle(pieces):
+                if done.wait(LIMIT * 0.4):
+                    return
+                peer.sendall(piece)
+
+    def serve(listening: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=(listening.accept()[0],), daemon=True).start()
+
+    with closing(socket.create_server((HOST, 0))) as listening:
+        threading.Thread(target=serve, args=(listening,), daemon=True).start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            done.set()
+            listening.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    ("first", "piece"),
+    [
+        (b"", b"H"),
+        (b"HTTP/1.1 200 OK\r\n", b"a: b\r\n"),
+        (b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
+    ],
+    ids=["a byte", "a header", "a status for the time being"],
+)
+def test_a_receiver_that_says_a_little_at_a_time_gets_no_more_time(first: bytes, piece: bytes) -> None:
+    with dripping(piece, first=first) as port:
+        sink = WebhookSink(f"http://{HOST}:{port}", SECRET, timeout=LIMIT)
+        fault = fault_of(sink)
+        sink.close()
+    assert (str(fault), fault.permanent) == ("no answer in time", False)
+
+
+@pytest.mark.parametrize("scheme", ["https", "smtps"])
+def test_nor_does_one_that_never_comes_to_the_end_of_its_handshake(scheme: str) -> None:
+    with dripping(b"\x02", first=b"\x16\x03\x03\x40\x00") as port:
+        url = f"{scheme}://{HOST}:{port}"
+        sink: Sink = (
+            WebhookSink(url, SECRET, timeout=LIMIT)
+            if scheme == "https"
+            else SmtpSink(Relay.of(url), SENDER, timeout=LIMIT)
+        )
+        assert str(fault_of(sink)) == "no answer in time"
+        sink.close()
+
+
+@pytest.mark.parametrize("kind", ["webhook", "smtp"])
+def test_a_name_that_is_looked_up_for_too_long_is_not_waited_for(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = threading.Event()
+    look_up = socket.getaddrinfo
+
+    def slow(host: str, *args: Any, **kw: Any) -> Any:
+        if host == "slow.example":
+            found.wait(10)
+        return look_up(HOST if host == "slow.example" else host, *args, **kw)
+
+    sink: Sink
+    with webhook_receiver() as receiver:
+        if kind == "webhook":
+            sink = WebhookSink(receiver.url.replace(HOST, "slow.example"), SECRET, timeout=LIMIT)
+        else:
+            sink = SmtpSink(Relay.of("smtp://slow.example"), SENDER, timeout=LIMIT)
+        monkeypatch.setattr(socket, "getaddrinfo", slow)
+        assert str(fault_of(sink)) == "no answer in time"
+        found.set()
+        sink.close()
+        assert receiver.arrived == [], "nor is it sent afterwards"
+
+
 # --------------------------------------------------------------------------------------------------------- the mail
 
 
@@ -231,23 +323,55 @@ def test_a_relay_that_is_slow_or_away_is_a_fault_that_passes() -> None:
     assert (str(away), away.permanent) == ("not reached (ConnectionRefusedError)", False)
 
 
-def test_a_relay_that_says_a_little_at_a_time_gets_no_more_time() -> None:
-    """Each line comes in time, but not all of them."""
-    with closing(socket.create_server((HOST, 0))) as listening:
-        sink = SmtpSink(Relay.of(f"smtp://{HOST}:{listening.getsockname()[1]}"), SENDER, timeout=LIMIT)
+@pytest.mark.parametrize(
+    ("first", "piece"),
+    [
+        (b"", b"2"),
+        (b"", b"220-hello\r\n"),
+        (b"220 hello\r\n250-a\r\n", b"250-b\r\n"),
+        (b"220 hello\r\n", b"250 a\r\n"),
+    ],
+    ids=["a byte", "a line of the greeting", "a line of an answer", "an answer"],
+)
+def test_a_relay_that_says_a_little_at_a_time_gets_no_more_time(first: bytes, piece: bytes) -> None:
+    """Each piece comes in time, but not all of them."""
+    with dripping(piece, first=first) as port:
+        fault = fault_of(SmtpSink(Relay.of(f"smtp://{HOST}:{port}"), SENDER, timeout=LIMIT))
+    assert str(fault) == "no answer in time"
 
-        def drip() -> None:
-            peer, _ = listening.accept()
-            with peer:
-                for line in (b"220 hello\r\n", b"250-a\r\n", b"250 b\r\n", b"250 c\r\n", b"250 d\r\n"):
-                    time.sleep(LIMIT * 0.6)
-                    try:
-                        peer.sendall(line)
-                    except OSError:
-                        return
 
-        threading.Thread(target=drip, daemon=True).start()
-        assert str(fault_of(sink)) == "no answer in time"
+@pytest.mark.parametrize(
+    "address",
+    [
+        "foo<victim@example.com>",
+        "x,victim@example.com",
+        "victim@example.com, ada@example.com",
+        "x:victim@example.com;",
+        '"x y"@example.com',
+        "x (y) victim@example.com",
+        "ada@example.com\nBcc: victim@example.com",
+        "ada",
+    ],
+)
+def test_what_is_no_plain_address_is_a_fault_for_good(address: str) -> None:
+    with mail_receiver() as receiver:
+        fault = fault_of(smtp(receiver), replace(NOTICE, recipient=Recipient(True, address)))
+        assert (str(fault), fault.permanent) == ("the recipient's address is none", True)
+        assert receiver.messages == []
+
+
+@pytest.mark.parametrize("address", ["a.b+c@example.com", "o'neil_x@mail-1.example.com", "a@b"])
+def test_a_plain_address_gets_it(address: str) -> None:
+    with mail_receiver() as receiver:
+        asked: list[str] = []
+
+        def answer(to: str) -> str:
+            asked.append(to)
+            return "250 OK"
+
+        receiver.answer = answer
+        smtp(receiver).deliver(replace(NOTICE, recipient=Recipient(True, address)))
+        assert asked == [address]
 
 
 @pytest.fixture(scope="module")
@@ -340,3 +464,14 @@ def test_the_log_gets_a_line_with_what_and_whom() -> None:
     assert (line["notification_id"], line["recipient_id"]) == (str(NOTICE.id), str(UUID(int=7)))
     assert (line["type"], line["payload"]) == ("match_offered", NOTICE.payload)
     assert ADDRESS not in str(line)
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
+def test_the_log_gets_it_whatever_the_level(level: str) -> None:
+    program = (
+        "from tests.integration.test_sinks import NOTICE, LogSink; from matching_server import logs;"
+        f" logs.configure('json', {level!r}); LogSink().deliver(NOTICE)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    [line] = ran.stderr.splitlines()
+    assert (orjson.loads(line)["event"], orjson.loads(line)["level"]) == ("notification", "info")

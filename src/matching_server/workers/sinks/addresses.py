@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
 _PREFIX = "whsec_"
 _SECRET_BYTES = range(24, 65)
+_ADDRESS = re.compile(r"[\w!#$%&'*+/=?^`{|}~.-]+@[\w.-]+")
 _PORTS = {"smtp": 25, "smtps": 465}
 
 
@@ -55,6 +57,11 @@ class Relay:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
+
+
+def is_address(text: str) -> bool:
+    """Whether it is a plain mail address, which means the same wherever it is written: nothing quoted, no list."""
+    return _ADDRESS.fullmatch(text) is not None
 
 
 def checked_url(url: str) -> str:

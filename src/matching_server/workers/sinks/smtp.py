@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import smtplib
 import socket
 import ssl
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from email.message import EmailMessage
@@ -13,7 +13,8 @@ from typing import Any
 
 from matching_server.domain.notifications import DeliveryFault, LeasedNotification, NotificationPriority
 from matching_server.workers.sinks import letters
-from matching_server.workers.sinks.addresses import Relay
+from matching_server.workers.sinks.addresses import Relay, is_address
+from matching_server.workers.sinks.deadline import BoundReader, Deadline
 
 _NO_NAME = "[127.0.0.1]"
 
@@ -49,18 +50,20 @@ class SmtpSink:
             raise DeliveryFault("the recipient no longer exists", permanent=True)
         if not recipient.email:
             raise DeliveryFault("the recipient has no address", permanent=True)
+        if not is_address(recipient.email):
+            raise DeliveryFault("the recipient's address is none", permanent=True)
         message = letter(notification, recipient.email, self._sender)
         with _faults(), self._connected() as client:
-            client.send_message(message)
+            # The header is not read again: what is an address there is another question.
+            client.send_message(message, self._sender, [recipient.email])
 
     def close(self) -> None:
         """No connection outlives its delivery."""
 
     @contextmanager
     def _connected(self) -> Iterator[smtplib.SMTP]:
-        relay, tls, deadline = self._relay, self._tls, time.monotonic() + self._timeout
-        where = (relay.host, relay.port, self._hostname)
-        client = _BoundedTls(deadline, *where, context=tls) if relay.tls else _Bounded(deadline, *where)
+        relay, tls = self._relay, self._tls
+        client = _Client(relay, self._hostname, tls, Deadline(self._timeout))
         try:
             client.ehlo_or_helo_if_needed()
             private = relay.tls
@@ -80,48 +83,45 @@ class SmtpSink:
             client.close()
 
 
-class _Bound:
-    """Gives every step of a conversation what is left of the time for all of it."""
+class _Client(smtplib.SMTP):
+    """A conversation of which every step gets what is left of the time for all of it."""
 
+    file: Any
     sock: socket.socket | None
 
-    def __init__(self, deadline: float, *args: Any, **kw: Any) -> None:
+    def __init__(self, relay: Relay, hostname: str, tls: ssl.SSLContext, deadline: Deadline) -> None:
+        self._tls = tls if relay.tls else None
         self._deadline = deadline
-        super().__init__(*args, timeout=self._left(), **kw)  # type: ignore[call-arg]
+        super().__init__(relay.host, relay.port, hostname, timeout=deadline.left())
 
     def send(self, s: Any) -> None:
         """Sends within the time."""
-        self._bind()
-        super().send(s)  # type: ignore[misc]
+        if self.sock is not None:
+            self.sock.settimeout(self._deadline.left())
+        super().send(s)
 
     def getreply(self) -> tuple[int, bytes]:
-        """Hears the relay's answer within the time."""
-        self._bind()
+        """Hears the relay's answer, of whatever many lines, within the time."""
+        if self.file is None and self.sock is not None:
+            self.file = io.BufferedReader(BoundReader(self.sock, self._deadline))
         try:
-            reply: tuple[int, bytes] = super().getreply()  # type: ignore[misc]
+            reply = super().getreply()
         except smtplib.SMTPServerDisconnected:
             # So smtplib calls it, too, when the time is up.
-            self._left()
+            self._deadline.left()
             raise
+        with suppress(TimeoutError):
+            # For the handshake that may follow, which is one operation.
+            if self.sock is not None:
+                self.sock.settimeout(self._deadline.left())
         return reply
 
-    def _bind(self) -> None:
-        if self.sock is not None:
-            self.sock.settimeout(self._left())
-
-    def _left(self) -> float:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left
-
-
-class _Bounded(_Bound, smtplib.SMTP):
-    """A conversation in the clear, to begin with."""
-
-
-class _BoundedTls(_Bound, smtplib.SMTP_SSL):
-    """A conversation under TLS."""
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        connection = self._deadline.connect(host, port)
+        if self._tls is None:
+            return connection
+        connection.settimeout(self._deadline.left())
+        return self._tls.wrap_socket(connection, server_hostname=host)
 
 
 @contextmanager

@@ -38,3 +38,13 @@ def test_a_worker_that_cannot_start_says_why(redis_url: str) -> None:
     assert refusal("worker", database_url=AWAY, redis_url=redis_url).startswith(
         "the database of MATCHING_DATABASE_URL cannot be used"
     )
+
+
+def test_a_sender_that_is_stuck_does_not_keep_the_process() -> None:
+    program = (
+        "import threading; from concurrent.futures import ThreadPoolExecutor; from matching_server import cli;"
+        " begun = threading.Event();"
+        " ThreadPoolExecutor(1).submit(lambda: (begun.set(), threading.Event().wait()));"
+        " begun.wait(); cli._leave(3)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], timeout=20, check=False).returncode == 3

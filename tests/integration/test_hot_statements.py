@@ -365,9 +365,9 @@ def test_what_was_sent_long_ago_is_found_without_reading_the_dead(databases: Tes
         database = Database(url, pool_size=1, application_name="hot")
 
         def forget(tx: Transaction) -> int:
-            before = counted(tx, "tuples_fetched", OUTBOX)
             assert retention.forget_sent(tx, timedelta(days=30)) == DUE
-            return counted(tx, "tuples_fetched", OUTBOX) - before
+            # By an index, and from end to end.
+            return counted(tx, "tuples_fetched", OUTBOX) + counted(tx, "tuples_returned", OUTBOX)
 
         read = database.transact(forget).value
         database.close()

@@ -238,9 +238,12 @@ def test_results_are_written_though_nothing_can_be_taken(
     [written] = write(world, uuid4())
     take = deliveries.take
     taken: list[object] = []
+    failed = threading.Event()
+    sink.script = lambda _: failed.wait(10)
 
     def take_once(*args: Any) -> deliveries.Taken:
         if taken:
+            failed.set()
             raise StorageUnavailable
         taken.append(args)
         return take(*args)

@@ -64,6 +64,12 @@ NOTICE = LeasedNotification(
 )
 
 
+@pytest.fixture(autouse=True)
+def taken_now() -> None:
+    """Receivers refuse what was signed minutes ago, and from the import of this module to its tests may be minutes."""
+    object.__setattr__(NOTICE, "taken_at", datetime.now(UTC))
+
+
 def fault_of(sink: Sink, notice: LeasedNotification = NOTICE) -> DeliveryFault:
     """How the sink fails; within its time limit."""
     began = time.monotonic()

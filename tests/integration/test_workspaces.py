@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -78,24 +79,20 @@ def written(world: World, match: Match) -> dict[str, list[str]]:
         str(match.matched_advisor_id): "ADVISOR",
         str(world.owner(match.project_id)): "OWNER",
     }
-    moments = {str(when): "READY" for when in _moments(world, match)}
+    # When the workspace was made, by its last event.
+    ready = world.events(match.project_id)[-1].created_at
     rows = {}
     for table, own in TABLES.items():
         columns = " - ".join(["to_jsonb(t)", *(f"'{name}'" for name in (*OWN, *own))])
         found = [str(row[0]) for row in world.rows(f"SELECT ({columns})::text FROM {table} t")]
         rows[table] = sorted(
             _MOMENT.sub(
-                lambda at: moments.get(at[0].replace(" ", "T"), "WHEN"),
+                lambda at: "READY" if datetime.fromisoformat(at[0]) == ready else "WHEN",
                 _ID.sub(lambda id_: known.get(id_[0], "ID"), row),
             )
             for row in found
         )
     return rows
-
-
-def _moments(world: World, match: Match) -> set[str]:
-    """When the workspace was made, by its last event."""
-    return {world.events(match.project_id)[-1].created_at.isoformat()}
 
 
 @pytest.mark.plants_violations

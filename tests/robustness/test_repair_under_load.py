@@ -16,7 +16,7 @@ from tests.support.world import World
 
 Tell = Callable[[str], None]
 CALLERS = 8
-CALLS = 40
+CALLS = 24
 """Of each caller."""
 DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 BREAK = """

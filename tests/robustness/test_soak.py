@@ -51,7 +51,7 @@ FROM advisor_match_requests m WHERE m.status = 'finalized'
 def test_every_finalized_match_has_one_workspace_whatever_becomes_of_the_processes(
     own: World, tell: Tell
 ) -> None:
-    wanted, count, seed = rounds(40, full=1_000), rounds(3, full=60), new_seed()
+    wanted, count, seed = rounds(20, full=1_000), rounds(2, full=60), new_seed()
     own.conn.exec_driver_sql(SLOW)
     processes = own.start_together(SERVERS, **SETTINGS)
     processes += [own.start_worker(**SETTINGS) for _ in range(WORKERS)]

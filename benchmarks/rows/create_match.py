@@ -223,12 +223,13 @@ uvloop, httptools, no access log) and SQLAlchemy's asyncio with asyncpg, the sam
 request ids, log lines, event streams or explanations. One generator makes both sides' calls, from bytes that are
 ready; HTTP costs it less than gRPC, which leans towards the twin.
 
-Where it falls short, py-spy (`--gil`) shows why: of the time under the interpreter's lock the use case takes 47 %
-(its two statements 21 %, the match with its record, event and answer 7 %, ranking 5 %), publishing to Redis and
-hearing from it 25 %, gRPC's own Python 10 %, signature and log line 7 %, the loops in the background 6 %. The twin
-publishes nothing and keeps no record, signature, log line or answer. And the less a commit costs on a machine, the
-more the rest shows: here pgbench itself makes about 2,000 transactions a second, so that the twin, at two fifths of
-it, has little but commits to wait for."""
+Where it falls short, py-spy (`--gil`), before the dispatcher delivered notifications beside the calls, shows why:
+of the time under the interpreter's lock the use case takes 47 % (its two statements 21 %, the match with its
+record, event and answer 7 %, ranking 5 %), publishing to Redis and hearing from it 25 %, gRPC's own Python 10 %,
+signature and log line 7 %, the loops in the background 6 %. The twin publishes nothing and keeps no record,
+signature, log line or answer. And the less a commit costs on a machine, the more the rest shows: here pgbench
+itself makes about 2,000 transactions a second, so that the twin, at two fifths of it, has little but commits to
+wait for."""
 
 _ALONE = f"""\
 One call at a time, against the same script with one client.

@@ -327,6 +327,7 @@ def test_one_that_is_sent_on_comes_before_what_was_written_after_it(world: World
 
 
 def listed(world: World, **command: object) -> list[Notification]:
+    # The fields are given by name, a few at a time, with types that a type checker loses on the way.
     wanted = ListNotifications(**command)  # type: ignore[arg-type]
     return list(list_notifications(world.runner, ADMIN, wanted).items)
 

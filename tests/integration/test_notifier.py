@@ -104,6 +104,7 @@ def test_a_wake_up_delivers_at_once(world: World, sink: Scripted) -> None:
         for _ in range(5):
             [written] = write(world, ada)
             running.wake()
+            # Over before the next round.
             eventually(lambda: sink.got[ada][-1:] == [written], timeout=0.6, what="it is delivered")  # noqa: B023
 
 

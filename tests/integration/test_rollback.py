@@ -11,6 +11,7 @@ from matching_server.domain.model import (
     ClosedReason,
     Decision,
     JobStatus,
+    Match,
     MatchStatus,
     ProvisioningState,
     Side,
@@ -179,16 +180,21 @@ GONE: dict[ClosedReason, str] = {
 }
 
 
-@pytest.mark.parametrize("why", [*GONE, ClosedReason.ADVISOR_DEACTIVATED], ids=lambda why: why.value)
-def test_what_cannot_pass_closes_the_match_after_one_attempt(world: World, why: ClosedReason) -> None:
-    insert_user(world.conn, roles=["admin"])
-    match = finalized(world)
+def put_out_of_reach(world: World, match: Match, why: ClosedReason) -> None:
+    """No further attempt can succeed."""
     of: dict[str, Any] = {"advisor": match.matched_advisor_id, "project": match.project_id}
     if why in GONE:
         statement = GONE[why]
         world.run(statement, **{key: value for key, value in of.items() if f":{key}" in statement})
     else:
         deactivate_advisor(world.runner, call(), of["advisor"], None)
+
+
+@pytest.mark.parametrize("why", [*GONE, ClosedReason.ADVISOR_DEACTIVATED], ids=lambda why: why.value)
+def test_what_cannot_pass_closes_the_match_after_one_attempt(world: World, why: ClosedReason) -> None:
+    insert_user(world.conn, roles=["admin"])
+    match = finalized(world)
+    put_out_of_reach(world, match, why)
     assert attempt(world.runner, take(world)) is R.ROLLED_BACK
     closed = world.match(match.id)
     assert (closed.status, closed.closed_reason) == (S.EXPIRED, why)
@@ -226,15 +232,10 @@ def test_a_rollback_gives_no_match_back_to_who_is_out_of_reach(world: World, why
     match = finalized(world)
     world.run("UPDATE workspace_provisioning_queue SET status = 'rollback_needed', attempt_count = 3")
     owner = world.owner(match.project_id)
-    of: dict[str, Any] = {"advisor": match.matched_advisor_id, "project": match.project_id}
-    if why in GONE:
-        statement = GONE[why]
-        world.run(statement, **{key: value for key, value in of.items() if f":{key}" in statement})
-    else:
-        deactivate_advisor(world.runner, call(), of["advisor"], None)
+    put_out_of_reach(world, match, why)
     assert attempt(world.runner, take(world)) is R.ROLLED_BACK
     closed = world.match(match.id)
     assert (closed.status, closed.closed_reason) == (S.EXPIRED, why)
     assert world.rows("SELECT current_projects FROM advisor_availability") in ([], [(0,)])
     assert world.notified("match_expired") == ([owner] if why is not ClosedReason.PROJECT_GONE else [])
-    assert world.notified("offer_ended") == [of["advisor"]]
+    assert world.notified("offer_ended") == [match.matched_advisor_id]

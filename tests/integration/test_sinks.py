@@ -271,6 +271,7 @@ def test_a_mail_says_what_whom_and_when_and_is_the_same_every_time() -> None:
     assert first["Subject"] == "A project is offered to you"
     assert parsedate_to_datetime(first["Date"]) == WRITTEN.replace(microsecond=0)
     assert (first["Importance"], first["Auto-Submitted"], first["Bcc"]) == ("high", "auto-generated", None)
+    # A Message by its type, an EmailMessage by its policy.
     text = first.get_content()  # type: ignore[attr-defined]
     assert first.get_content_type() == "text/plain"
     assert "Project: p" in text.splitlines()

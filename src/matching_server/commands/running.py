@@ -73,8 +73,10 @@ def work(settings: Settings) -> None:
 def embedded_settings(data_dir: Path, listen: str | None) -> Iterator[Settings]:
     """Postgres and Redis while the block runs, migrated, with a key of their own."""
     try:
-        # An extra of the package: not there in every installation.
-        from matching_server.embedded import EmbeddedError, EmbeddedServices  # noqa: PLC0415
+        from matching_server.embedded import (  # noqa: PLC0415 - an extra, not there in every installation
+            EmbeddedError,
+            EmbeddedServices,
+        )
     except ModuleNotFoundError as error:
         raise CannotRun(f"--embedded needs {error.name}: pip install 'advisor-matching[embedded]'") from None
     config.load(listen=listen)  # A bad setting stops the start before anything has begun.

@@ -12,7 +12,13 @@ from sqlalchemy.exc import DBAPIError
 
 from matching_server.domain.effects import Load
 from matching_server.domain.model import Availability, AvailabilityStatus, PoolStatus
-from matching_server.storage.database import LOCK_TIMEOUT, Ask, Transaction, lock_not_available
+from matching_server.storage.database import (
+    LOCK_TIMEOUT,
+    SET_LOCK_TIMEOUT,
+    Ask,
+    Transaction,
+    lock_not_available,
+)
 from matching_server.storage.json_values import preferences_from_json, preferences_to_json
 from matching_server.storage.tables import advisor_availability
 
@@ -65,7 +71,6 @@ _CLAIM_UNLOCKED = text(
     {TAKE} FROM free WHERE a.advisor_id = free.advisor_id {_TOOK}
     """
 )
-_SET_LOCK_TIMEOUT = text("SELECT set_config('lock_timeout', :timeout, true)")
 _CLAIM_WAITING = text(
     f"{TAKE} WHERE a.advisor_id = :advisor_id AND a.status = 'available' AND a.has_slot {_TOOK}"
 )
@@ -140,12 +145,12 @@ def _claim_waiting(
     keeps it locked even though it changes nothing, and everybody behind would wait for this transaction's end.
     """
     with tx.conn.begin_nested() as savepoint:
-        tx.conn.execute(_SET_LOCK_TIMEOUT, {"timeout": lock_timeout})
+        tx.conn.execute(SET_LOCK_TIMEOUT, {"timeout": lock_timeout})
         row = tx.conn.execute(statement, params).one_or_none()
         if row is None:
             savepoint.rollback()
         else:
-            tx.conn.execute(_SET_LOCK_TIMEOUT, {"timeout": LOCK_TIMEOUT})
+            tx.conn.execute(SET_LOCK_TIMEOUT, {"timeout": LOCK_TIMEOUT})
     return _claim(tx, row)
 
 

@@ -44,7 +44,8 @@ _STORAGE_CLASSES = ("08", "53", "57", "58", "25")
 _DISCONNECTED = ("57P01", "57P02")
 """The server's last words on a connection that it ends: an administrator's doing, or a crash."""
 _ATTEMPTS = 6
-_SET_LOCK_TIMEOUT = text("SELECT set_config('lock_timeout', :timeout, true)")
+SET_LOCK_TIMEOUT = text("SELECT set_config('lock_timeout', :timeout, true)")
+"""For the rest of the transaction, or of its savepoint."""
 
 
 @dataclass(slots=True)
@@ -274,9 +275,9 @@ def waiting_at_most(tx: Transaction, patience: str, work: Callable[[], T]) -> T 
     """What ``work`` returns, in a savepoint; ``None``, and nothing done, where it waits for a lock for longer."""
     try:
         with tx.conn.begin_nested():
-            tx.conn.execute(_SET_LOCK_TIMEOUT, {"timeout": patience})
+            tx.conn.execute(SET_LOCK_TIMEOUT, {"timeout": patience})
             value = work()
-            tx.conn.execute(_SET_LOCK_TIMEOUT, {"timeout": LOCK_TIMEOUT})
+            tx.conn.execute(SET_LOCK_TIMEOUT, {"timeout": LOCK_TIMEOUT})
             return value
     except exc.DBAPIError as error:
         if lock_not_available(error):

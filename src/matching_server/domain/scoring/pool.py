@@ -92,10 +92,6 @@ class Pool:
         """Advisors that take part in matching: what the pool's size means."""
         return len(self) - self.counts[State.INACTIVE]
 
-    def advisors(self) -> list[PoolAdvisor]:
-        """Everybody, reserved slots not counted."""
-        return [advisor for advisor in self._advisors if advisor is not None]
-
     def ids(self) -> set[UUID]:
         """Everybody's id."""
         return set(self._index)

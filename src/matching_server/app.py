@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from advisor_matching.v1 import event_service_pb2
 from matching_server.backend import Backend
 from matching_server.config import Settings
 from matching_server.domain.calls import Call
+from matching_server.domain.errors import StorageUnavailable, StreamEvicted
 from matching_server.domain.events import ProjectEvent
 from matching_server.operations.commands import WatchProject
 from matching_server.operations.watching import EventSource, WatchStart
@@ -31,9 +33,12 @@ from matching_server.rpc.server import build_server, listen, tls_credentials
 from matching_server.rpc.stream_context import StreamContext
 from matching_server.rpc.system_service import SystemService
 from matching_server.streams.hub import Hub
+from matching_server.streams.registry import StreamRegistry
 from matching_server.streams.watch import Watch
 from matching_server.workers.loop import Loop
 
+REGISTRY_SECONDS = 1.0
+"""Between two beats by which the others see that this server lives."""
 HEALTH_SECONDS = 1.0
 """Between two looks at whether everything runs."""
 
@@ -53,7 +58,13 @@ class Application:
         self._settings = settings
         self._workers = workers
         self._status = "degraded"
-        self._backend = Backend(settings, workers=workers, show=self._show, look_at=self._look_at)
+        self._backend = Backend(
+            settings,
+            workers=workers,
+            show=self._show,
+            look_at=self._look_at,
+            look_at_streams=self._look_at_streams,
+        )
         self._source = EventSource(self._backend.background_database)
         self._hub = Hub(
             self._source,
@@ -62,6 +73,8 @@ class Application:
             subscriptions=self._backend.subscriber,
             heartbeat_seconds=settings.heartbeat_seconds,
         )
+        self._registry = StreamRegistry(self._backend.background_runner, evict=self._evict)
+        self._registry_loop = Loop("stream-registry", self._registry.beat, REGISTRY_SECONDS)
         self._health = Health()
         self._health_loop = Loop("health", self._check_health, HEALTH_SECONDS)
         self._server = build_server(
@@ -79,7 +92,7 @@ class Application:
             "DecisionService": DecisionService(runner),
             "AvailabilityService": AvailabilityService(runner, self._backend.availability_cache),
             "AdminService": AdminService(runner),
-            "EventService": EventService(runner, self._open_watch),
+            "EventService": EventService(runner, self._open_watch, server_id=self._registry.server_id),
             "ChatService": ChatService(runner),
             "DirectoryService": DirectoryService(runner),
             "SystemService": SystemService(lambda: self._status, auto_provision=flag),
@@ -94,6 +107,8 @@ class Application:
         """
         port = listen(self._server, self._settings.listen, self._credentials())
         self._backend.start()
+        self._registry.beat()
+        self._registry_loop.start()
         self._hub.start()
         self._backend.start_background()
         self._server.start()
@@ -116,6 +131,7 @@ class Application:
         stopped.wait(max(0.5, deadline - time.monotonic()))
         self._backend.stop_background(max(0.5, deadline - time.monotonic()))
         self._hub.stop()
+        self._stop_registry()
         self._backend.stop()
         _log.info("stopped")
 
@@ -132,6 +148,19 @@ class Application:
     def _show(self, events: list[ProjectEvent]) -> None:
         self._hub.deliver(events)
 
+    def _stop_registry(self) -> None:
+        self._registry_loop.stop()
+        self._registry_loop.join(REGISTRY_SECONDS)
+        # Where that fails, the others will take this server for dead.
+        with suppress(StorageUnavailable):
+            self._registry.leave()
+
+    def _look_at_streams(self) -> None:
+        self._registry_loop.wake()
+
+    def _evict(self, watch: Watch) -> None:
+        self._hub.end(watch, StreamEvicted())
+
     def _look_at(self, project_id: UUID) -> None:
         self._hub.look_at(project_id)
 
@@ -145,15 +174,23 @@ class Application:
             claims_expire_at=call.claims_expire_at,
             sink=stream,
         )
-        if stream.on_end(lambda: self._hub.close(watch)):
+        if self._registry.add(watch):
+            self._registry_loop.wake()
+        if stream.on_end(lambda: self._close_watch(watch)):
             self._hub.open(watch)
+        else:
+            self._registry.remove(watch)
+
+    def _close_watch(self, watch: Watch) -> None:
+        self._hub.close(watch)
+        self._registry.remove(watch)
 
     def _render(self, event: ProjectEvent) -> bytes:
         message = convert_events.event_message(event, self._source.epoch)
         return event_service_pb2.WatchProjectEventsResponse(event=message).SerializeToString()
 
     def _check_health(self) -> bool:
-        healthy = self._backend.check_health(alive=self._hub.alive)
+        healthy = self._backend.check_health(alive=self._hub.alive and self._registry_loop.alive)
         if self._status != "draining":
             self._health.set_serving(healthy)
             self._status = "healthy" if healthy else "degraded"

@@ -46,6 +46,7 @@ class Backend:
         workers: whether the background work runs here.
         show: called with events that were committed here or heard of; must not raise.
         look_at: called with a project of whose events something may have been missed.
+        look_at_streams: called when users have too many streams, some of which may be held here.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Backend:
         workers: bool,
         show: Callable[[list[ProjectEvent]], None],
         look_at: Callable[[UUID], None],
+        look_at_streams: Callable[[], None],
     ) -> None:
         assert settings.database_url is not None
         assert settings.redis_url is not None
@@ -80,6 +82,7 @@ class Backend:
         self.availability_cache = AvailabilityCache(redis_url)
         policy = settings.policy()
         self.runner = Runner(self._database, policy, self._picture, self._after_commit)
+        self.background_runner = Runner(self.background_database, policy, self._picture, self._after_commit)
         source = uuid4().hex
         self._publisher = fanout.Publisher(redis_client.connect(redis_url), source)
         self.subscriber = fanout.Subscriber(
@@ -87,12 +90,13 @@ class Backend:
             deliver=show,
             look_at=look_at,
             hear_of_pool=self._hear_of_pool,
+            look_at_streams=look_at_streams,
             source=source,
         )
         self._metrics = metrics.Endpoint(settings.metrics_listen, self.background_database)
         self._background = (
             Background(
-                Runner(self.background_database, policy, self._picture, self._after_commit),
+                self.background_runner,
                 provision_workers=settings.provision_workers,
                 sweep_seconds=settings.sweep_seconds,
                 sinks=_sinks(settings),

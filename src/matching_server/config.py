@@ -67,6 +67,9 @@ class Settings(BaseSettings):
         2.0, description="Bound before the second attempt, then doubled."
     )
     provision_lease_seconds: Seconds = Field(60.0, description="How long a worker holds a job.")
+    streams_per_user: int = Field(
+        3, ge=1, le=10_000, description="Event streams that a user may have open, on all servers together."
+    )
     heartbeat_seconds: Seconds = Field(15.0, description="Silence on a stream before a heartbeat.")
     sweep_seconds: Seconds = Field(5.0, description="Between two sweeps for what has expired.")
     weight_availability: Weight = Field(40.0, description="Weight of free slots.")
@@ -190,6 +193,7 @@ class Settings(BaseSettings):
             sweep=timedelta(seconds=self.sweep_seconds),
             notify_backoff=timedelta(seconds=self.notify_backoff_seconds),
             notify_lease=timedelta(seconds=self.notify_lease_seconds),
+            streams_per_user=self.streams_per_user,
         )
 
 

@@ -22,7 +22,13 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self._drain_seconds = settings.drain_seconds
-        self._backend = Backend(settings, workers=True, show=lambda _: None, look_at=lambda _: None)
+        self._backend = Backend(
+            settings,
+            workers=True,
+            show=lambda _: None,
+            look_at=lambda _: None,
+            look_at_streams=lambda: None,
+        )
         self._health_loop = Loop("health", self._check_health, _HEALTH_SECONDS)
 
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""What README.md says is so: its commands, its first calls, its lifecycle, and what it says is not there yet."""
+"""What README.md says is so: its commands, first calls and lifecycle, and what it promises of streams and notices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import grpc
 import pytest
 from sqlalchemy import Connection, text
 
-from matching_client import MatchingClient
+from matching_client import MatchingClient, StreamEvicted
 from matching_server.domain.lifecycle import TRANSITIONS, Action, Transition
 from matching_server.domain.model import MatchStatus
 from matching_server.rpc.access import SERVICES, Kind, methods_of
@@ -97,12 +97,14 @@ def test_every_method_of_the_contract_is_served(client: MatchingClient) -> None:
     assert unimplemented == []
 
 
-def test_a_user_may_have_more_than_three_streams(client: MatchingClient) -> None:
-    assert "the limit of three is not enforced yet" in " ".join(README.split())
+def test_a_fourth_stream_of_a_user_ends_the_oldest(client: MatchingClient) -> None:
+    assert "a fourth ends the oldest with `STREAM_EVICTED`" in " ".join(README.split())
     with ExitStack() as stack:
-        watches = [stack.enter_context(client.watch(named("PROJECT"))) for _ in range(5)]
+        oldest, *others = (stack.enter_context(client.watch(named("PROJECT"))) for _ in range(4))
+        with pytest.raises(StreamEvicted):
+            next(oldest)
         client.create_match(named("PROJECT"))
-        assert [next(watch).type for watch in watches] == ["advisor.matched"] * len(watches)
+        assert [next(watch).type for watch in others] == ["advisor.matched"] * len(others)
 
 
 def test_notifications_are_delivered_in_order_for_each_recipient(

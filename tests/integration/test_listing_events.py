@@ -64,7 +64,7 @@ def id_of(world: World, project: UUID, seq: int) -> str:
 
 def reached(world: World, project: UUID, page: EventPage) -> int:
     """The number of the position that a page has reached; a watch begins there."""
-    start = begin_watch(world.runner, call(), WatchProject(project, page.event_id))
+    start = begin_watch(world.runner, call(), WatchProject(project, page.event_id), server_id=uuid4())
     assert start.event_id == page.event_id
     return start.seq
 
@@ -164,7 +164,7 @@ def test_who_goes_on_with_a_watch_misses_nothing_and_gets_nothing_twice(world: W
     offered = offer(world, match)
     for by, seen in ((call(), 1), (advisor(offered), 0)):
         page = read(world, project, by)
-        start = begin_watch(world.runner, by, WatchProject(project, page.event_id))
+        start = begin_watch(world.runner, by, WatchProject(project, page.event_id), server_id=uuid4())
         say(world, project, "hello")
         live = [
             event

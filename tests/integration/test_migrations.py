@@ -335,6 +335,8 @@ SELECT p.id, p.owner_id, 'client', 'active' FROM projects p;
 INSERT INTO used_nonces (kid, nonce, call_id) SELECT 'test', id::text, id FROM projects;
 INSERT INTO idempotent_requests (caller, request_id, method, body_hash, answer)
 SELECT owner_id, id, 'Create', '', '' FROM projects;
+INSERT INTO stream_servers (id) SELECT id FROM projects;
+INSERT INTO open_streams (id, user_id, watch_id, server_id) SELECT id, owner_id, 'mine', id FROM projects;
 """
 HISTORY = {
     "advisor_match_requests",

@@ -27,7 +27,7 @@ EVERYTHING = WatchRights(everything=True)
 
 def begin(world: World, project: UUID, by: Call | None = None, **command: object) -> WatchStart:
     # The fields are given by name, a few at a time, with types that a type checker loses on the way.
-    return begin_watch(world.runner, by or call(), WatchProject(project, **command))  # type: ignore[arg-type]
+    return begin_watch(world.runner, by or call(), WatchProject(project, **command), server_id=uuid4())  # type: ignore[arg-type]
 
 
 def rights(world: World, project: UUID, by: Call) -> WatchRights | None:

@@ -38,3 +38,5 @@ class Effects:
     """A provisioning job waits to be taken."""
     notification_queued: bool = False
     """Notifications wait to be delivered."""
+    streams_contested: bool = False
+    """Users have opened more streams than they may have: whoever holds the older ones has to look."""

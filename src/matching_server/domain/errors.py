@@ -361,6 +361,15 @@ class SlowConsumer(DomainError):
         super().__init__("the stream was not read fast enough; resume from the last event", retry_after=1.0)
 
 
+class StreamEvicted(DomainError):
+    """The user opened one stream too many, or one under the same name; this one had to make room."""
+
+    reason = Reason.STREAM_EVICTED
+
+    def __init__(self) -> None:
+        super().__init__("a newer stream of the same user took this one's place")
+
+
 class StorageUnavailable(DomainError):
     """The database is away, read-only or full."""
 

@@ -28,3 +28,4 @@ class Policy:
     notify_backoff: timedelta = timedelta(seconds=5)
     """Before a notification's second attempt; doubled for the third, with jitter."""
     notify_lease: timedelta = timedelta(seconds=30)
+    streams_per_user: int = 3

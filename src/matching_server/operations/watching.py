@@ -11,7 +11,8 @@ from matching_server.domain.calls import Call
 from matching_server.domain.errors import EventIdUnknown, EventsCompacted, ProjectNotFound
 from matching_server.domain.events import ProjectEvent, decode_event_id, encode_event_id
 from matching_server.domain.model import Caller, Role
-from matching_server.operations import access
+from matching_server.domain.streams import OpenStream
+from matching_server.operations import access, open_streams
 from matching_server.operations.commands import ListEvents, WatchProject
 from matching_server.operations.runner import Runner
 from matching_server.storage import directory, event_log, matches
@@ -35,32 +36,43 @@ class WatchRights:
 
 @dataclass(frozen=True, slots=True)
 class WatchStart:
-    """A watch sees what comes after number ``seq``."""
+    """A watch sees what comes after number ``seq``. ``stream`` is how it counts among its user's.
+
+    ``contests``: older ones of the user may have to go.
+    """
 
     project_id: UUID
     seq: int
     event_id: str
     rights: WatchRights
+    stream: OpenStream
+    contests: bool = False
 
 
-def begin_watch(runner: Runner, call: Call, command: WatchProject) -> WatchStart:
-    """Fixes where a watch begins: whatever commits later has a higher number.
+def begin_watch(runner: Runner, call: Call, command: WatchProject, *, server_id: UUID) -> WatchStart:
+    """Fixes where a watch begins: whatever commits later has a higher number. ``server_id`` is who will hold it.
 
     Raises:
         ProjectNotFound: no such project for the caller.
         EventIdInvalid, EventIdUnknown: the id is none, or none of this log.
         EventsCompacted: events after the id have been pruned.
     """
-    return runner.run(_begin, call, command)
+    return runner.run(_begin, call, command, server_id=server_id, per_user=runner.policy.streams_per_user)
 
 
-def _begin(tx: Transaction, call: Call, command: WatchProject) -> WatchStart:
+def _begin(
+    tx: Transaction, call: Call, command: WatchProject, *, server_id: UUID, per_user: int
+) -> WatchStart:
     rights = watch_rights(tx.conn, call.caller, command.project_id)
     if rights is None:
         raise ProjectNotFound(command.project_id)
     epoch = event_log.epoch(tx.conn)
     seq = _start(epoch, command, event_log.bounds(tx.conn, command.project_id))
-    return WatchStart(command.project_id, seq, encode_event_id(epoch, command.project_id, seq), rights)
+    stream, contests = open_streams.enter(
+        tx, call, watch_id=command.watch_id, server_id=server_id, per_user=per_user
+    )
+    event_id = encode_event_id(epoch, command.project_id, seq)
+    return WatchStart(command.project_id, seq, event_id, rights, stream, contests)
 
 
 def _start(epoch: UUID, command: WatchProject, bounds: LogBounds) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from uuid import UUID
 
 from advisor_matching.v1 import event_service_pb2 as pb
 from matching_server.domain.calls import Call
@@ -28,10 +29,12 @@ class EventService:
     Args:
         runner: gives use cases their transaction.
         open_watch: takes over a stream whose start is fixed.
+        server_id: who holds the streams.
     """
 
-    def __init__(self, runner: Runner, open_watch: OpenWatch) -> None:
+    def __init__(self, runner: Runner, open_watch: OpenWatch, *, server_id: UUID) -> None:
         self._runner = runner
+        self._server_id = server_id
         self._open_watch = open_watch
 
     def watch_project_events(
@@ -39,7 +42,7 @@ class EventService:
     ) -> None:
         """Opens a stream: whatever commits after the client has its initial metadata will come."""
         command = read(WatchProjectInput, request).command()
-        start = watching.begin_watch(self._runner, call, command)
+        start = watching.begin_watch(self._runner, call, command, server_id=self._server_id)
         stream.send_initial_metadata(((START_HEADER, start.event_id),))
         self._open_watch(call, command, start, stream)
 

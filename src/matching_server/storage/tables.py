@@ -22,6 +22,7 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     Interval,
@@ -509,4 +510,29 @@ idempotent_requests = Table(
     Column("created_at", _Time, nullable=False, server_default=_now),
     PrimaryKeyConstraint("caller", "request_id"),
     Index(None, "created_at"),
+)
+
+stream_servers = Table(
+    "stream_servers",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("seen_at", _Time, nullable=False, server_default=_now),
+    comment="The servers that hold event streams, and when each last said that it lives.",
+    postgresql_with={"fillfactor": "50"},
+)
+
+open_streams = Table(
+    "open_streams",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    Column("watch_id", Text, nullable=False),
+    Column("number", BigInteger, Identity(always=False), nullable=False),
+    Column("server_id", Uuid, nullable=False),
+    Column("opened_at", _Time, nullable=False, server_default=_now),
+    Column("contested_at", _Time),
+    Index(None, "user_id", "number"),
+    Index(None, "server_id"),
+    Index("ix_open_streams_contested", "server_id", postgresql_where=text("contested_at IS NOT NULL")),
+    comment="The event streams that are open, on whichever server.",
 )

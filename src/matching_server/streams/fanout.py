@@ -1,4 +1,5 @@
-"""Hints between servers, over Redis: each committed event on ``chat:{project_id}``, and what changed of the pool.
+"""Hints between servers, over Redis: each committed event on ``chat:{project_id}``, what changed of the pool, and that
+users have opened more streams than they may.
 
 A hint makes things prompt and nothing more: what is lost here is found in Postgres. So nothing waits for
 Redis, nothing fails with it, and a full queue drops.
@@ -24,7 +25,8 @@ from matching_server.storage import redis_client
 from matching_server.streams.pool_hints import PoolHint
 
 _POOL = "advisor_matching:pool"
-"""Always subscribed to."""
+_STREAMS = "advisor_matching:streams"
+"""These two are always subscribed to."""
 _TIMEOUT_SECONDS = 2.0
 _WAIT_SECONDS = 0.05
 _RETRY_SECONDS = 1.0
@@ -70,7 +72,7 @@ class Publisher:
 
     def publish(self, effects: Effects) -> None:
         """Queues what a commit did; never blocks."""
-        if effects.events or effects.loads or effects.profiles_changed:
+        if effects.events or effects.loads or effects.profiles_changed or effects.streams_contested:
             with suppress(queue.Full):
                 self._queue.put_nowait(effects)
 
@@ -97,6 +99,8 @@ class Publisher:
         hint = PoolHint.of(self._source, batch)
         if hint is not None:
             messages.append(("PUBLISH", _POOL, hint.to_bytes()))
+        if any(effects.streams_contested for effects in batch):
+            messages.append(("PUBLISH", _STREAMS, self._source.encode()))
         try:
             if self._connection is None:
                 self._connection = self._client.connection_pool.get_connection()
@@ -114,6 +118,7 @@ class Subscriber:
         look_at: called with a project from whose channel hints come from now on: something may have been
             missed before.
         hear_of_pool: called with each hint of another server's about the pool.
+        look_at_streams: called when another server says that users have too many streams.
         source: this server's name, whose own hints are passed over.
     """
 
@@ -124,10 +129,12 @@ class Subscriber:
         deliver: Callable[[list[ProjectEvent]], None],
         look_at: Callable[[UUID], None],
         hear_of_pool: Callable[[PoolHint], None],
+        look_at_streams: Callable[[], None],
         source: str,
     ) -> None:
         self._client = client
         self._hear_of_pool = hear_of_pool
+        self._look_at_streams = look_at_streams
         self._source = source
         self._deliver = deliver
         self._look_at = look_at
@@ -162,7 +169,7 @@ class Subscriber:
         while not self._stopping.is_set():
             pubsub = self._client.pubsub()
             try:
-                pubsub.subscribe(_POOL, *(channel(project_id) for project_id in self._projects))
+                pubsub.subscribe(_POOL, _STREAMS, *(channel(project_id) for project_id in self._projects))
                 while not self._stopping.is_set():
                     self._apply_wanted(pubsub)
                     message = pubsub.get_message(timeout=_WAIT_SECONDS)
@@ -195,6 +202,10 @@ class Subscriber:
         if name == _POOL.encode():
             if message["type"] == "message" and isinstance(data, bytes):
                 self._hear_hint(data)
+            return
+        if name == _STREAMS.encode():
+            if data != self._source.encode():
+                self._look_at_streams()
             return
         project_id = UUID(name.decode().removeprefix("chat:"))
         if message["type"] == "subscribe":

@@ -109,7 +109,7 @@ class Hub:
         """Tells every stream that this server is going away, and waits until they have been told."""
         deadline = time.monotonic() + timeout
         for watch in self._watches():
-            self._finish(watch, Draining())
+            self.end(watch, Draining())
         while self._watches() and time.monotonic() < deadline:
             self._stopping.wait(0.01)
 
@@ -160,6 +160,11 @@ class Hub:
             if not tail.all:
                 del self._tails[watch.project_id]
                 self._subscriptions.remove(watch.project_id)
+
+    def end(self, watch: Watch, error: DomainError) -> None:
+        """Ends a stream with ``error``, after what it has queued."""
+        watch.finish(error)
+        self._senders.schedule(watch)
 
     def deliver(self, events: Iterable[ProjectEvent]) -> None:
         """Shows committed events to their watchers; where nobody watches this costs a look-up."""
@@ -246,7 +251,7 @@ class Hub:
             tail.seq = max(tail.seq, pruned_through)
             behind = [watch for watch in tail.live if watch.position < pruned_through]
         for watch in behind:
-            self._finish(watch, error)
+            self.end(watch, error)
 
     def _catch_up(self, watch: Watch) -> None:
         """Moves a stream that is behind along the log until it can go on live."""
@@ -273,7 +278,7 @@ class Hub:
         events = self._source.after(watch.project_id, watch.position, _PAGE)
         gone = events[0].seq != watch.position + 1 if events else shown > watch.position
         if gone:
-            self._finish(watch, self._source.compacted(watch.project_id))
+            self.end(watch, self._source.compacted(watch.project_id))
             return False
         with self._lock:
             tail = self._tails.get(watch.project_id)
@@ -297,7 +302,7 @@ class Hub:
             if rights is not None:
                 watch.rights = rights
         if rights is None:
-            self._finish(watch, ProjectNotFound(watch.project_id))
+            self.end(watch, ProjectNotFound(watch.project_id))
         return rights is not None
 
     # On the hub's own threads.
@@ -332,7 +337,7 @@ class Hub:
         now, wall = time.monotonic(), time.time()
         for watch in self._watches():
             if wall >= watch.claims_expire_at:
-                self._finish(
+                self.end(
                     watch, Unauthenticated(AuthenticationFault.CLAIMS_EXPIRED, "the claims have expired")
                 )
             elif now - watch.last_sent >= self._heartbeat_seconds and not watch.waiting:
@@ -363,10 +368,6 @@ class Hub:
         if self._can_read_on(watch):
             with self._lock:
                 self._start_catch_up(watch)
-
-    def _finish(self, watch: Watch, error: DomainError) -> None:
-        watch.finish(error)
-        self._senders.schedule(watch)
 
     def _watches(self) -> list[Watch]:
         with self._lock:

@@ -76,6 +76,8 @@ class Watch:
         self.project_id: UUID = start.project_id
         self.position = start.seq
         self.rights: WatchRights = start.rights
+        self.stream = start.stream
+        self.contests = start.contests
         self.recheck_rights = False
         self.state = State.CATCHING_UP
         self.reading = False

@@ -20,6 +20,7 @@ from matching_server.domain.events import (
     encode_event_id,
 )
 from matching_server.domain.model import Caller, MatchStatus, Role
+from matching_server.domain.streams import OpenStream
 from matching_server.operations.watching import EventSource, WatchRights, WatchStart
 from matching_server.streams.hub import Hub
 from matching_server.streams.watch import State, Watch
@@ -214,11 +215,16 @@ class Stage:
         reader = how.pop("reader", None) or Reader()
         self.readers.append(reader)
         roles = frozenset({how.pop("role", Role.CLIENT)})
+        user = uuid4()
         start = WatchStart(
-            project, after, encode_event_id(self.log.epoch, project, after), how.pop("rights", EVERYTHING)
+            project,
+            after,
+            encode_event_id(self.log.epoch, project, after),
+            how.pop("rights", EVERYTHING),
+            OpenStream(uuid4(), user, "mine", 1, NOW),
         )
         watch = Watch(
-            Caller(uuid4(), "somebody@example.com", roles),
+            Caller(user, "somebody@example.com", roles),
             start,
             types=how.pop("types", frozenset()),
             claims_expire_at=how.pop("claims_expire_at", FAR),

@@ -1,8 +1,9 @@
-"""What changed of the pool is told from server to server at once, and to nobody twice."""
+"""What servers tell each other over Redis, beside events."""
 
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -29,12 +30,14 @@ class Server:
 
     def __init__(self, url: str, name: str, stack: ExitStack) -> None:
         self.heard: queue.Queue[PoolHint] = queue.Queue()
+        self.looked_at_streams = threading.Semaphore(0)
         self.publisher = Publisher(redis_client.connect(url), name)
         subscriber = Subscriber(
             redis_client.connect(url),
             deliver=lambda events: None,
             look_at=lambda project_id: None,
             hear_of_pool=self.heard.put,
+            look_at_streams=self.looked_at_streams.release,
             source=name,
         )
         for thread in (self.publisher, subscriber):
@@ -94,3 +97,12 @@ def test_a_redis_that_comes_back_is_told_again(servers: tuple[Server, Server], r
         return not other.heard.empty()
 
     eventually(heard, timeout=WAIT)
+
+
+def test_the_other_servers_look_where_users_have_too_many_streams(servers: tuple[Server, Server]) -> None:
+    one, other = servers
+    one.publisher.publish(Effects(streams_contested=True))
+    assert other.looked_at_streams.acquire(timeout=WAIT)
+    other.publisher.publish(Effects(streams_contested=True))
+    assert one.looked_at_streams.acquire(timeout=WAIT)
+    assert not one.looked_at_streams.acquire(blocking=False)

@@ -211,6 +211,17 @@ def test_reconnects_under_one_name_do_not_use_up_the_three(world: World, user: U
     assert {stream.id for stream in (*others, last)} <= set(entered(world))
 
 
+def test_streams_under_one_name_count_as_one(world: World, user: UUID, project: UUID) -> None:
+    mine, other = Server(world), Server(world)
+    mine.open(by(user), project)
+    other.open(by(user), project, "b")
+    other.open(by(user), project, "c")
+    ended = other.open(by(user), project)
+    other.open(by(user), project, "c")
+    other.beat(ended)
+    assert mine.beat() == [], "two newer ones are left, one of which was resumed"
+
+
 def test_a_server_that_was_taken_for_dead_comes_back_with_its_streams_in_their_places(
     world: World, user: UUID, project: UUID
 ) -> None:

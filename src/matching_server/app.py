@@ -33,6 +33,7 @@ from matching_server.rpc.server import build_server, listen, tls_credentials
 from matching_server.rpc.stream_context import StreamContext
 from matching_server.rpc.system_service import SystemService
 from matching_server.streams.hub import Hub
+from matching_server.streams.keeper import Keeper
 from matching_server.streams.registry import StreamRegistry
 from matching_server.streams.watch import Watch
 from matching_server.workers.loop import Loop
@@ -71,8 +72,8 @@ class Application:
             render=self._render,
             render_heartbeat=_render_heartbeat,
             subscriptions=self._backend.subscriber,
-            heartbeat_seconds=settings.heartbeat_seconds,
         )
+        self._keeper = Keeper(self._hub, self._source, heartbeat_seconds=settings.heartbeat_seconds)
         self._registry = StreamRegistry(self._backend.background_runner, evict=self._evict)
         self._registry_loop = Loop("stream-registry", self._registry.beat, REGISTRY_SECONDS)
         self._health = Health()
@@ -110,6 +111,7 @@ class Application:
         self._registry.beat()
         self._registry_loop.start()
         self._hub.start()
+        self._keeper.start()
         self._backend.start_background()
         self._server.start()
         self._check_health()
@@ -130,6 +132,7 @@ class Application:
         self._hub.drain(timeout=min(5.0, self._settings.drain_seconds / 2))
         stopped.wait(max(0.5, deadline - time.monotonic()))
         self._backend.stop_background(max(0.5, deadline - time.monotonic()))
+        self._keeper.stop()
         self._hub.stop()
         self._stop_registry()
         self._backend.stop()
@@ -190,7 +193,7 @@ class Application:
         return event_service_pb2.WatchProjectEventsResponse(event=message).SerializeToString()
 
     def _check_health(self) -> bool:
-        healthy = self._backend.check_health(alive=self._hub.alive and self._registry_loop.alive)
+        healthy = self._backend.check_health(alive=self._keeper.alive and self._registry_loop.alive)
         if self._status != "draining":
             self._health.set_serving(healthy)
             self._status = "healthy" if healthy else "degraded"

@@ -184,8 +184,8 @@ def test_a_page_of_the_log_begins_after_its_number(world: World) -> None:
     assert page(2, 2) == [3, 4]
     assert page(4, 2) == [5]
     assert page(5, 2) == []
-    newest = world.database.read(lambda conn: event_log.newest(conn, [project, other, uuid4()]))
-    assert newest == {project: 5, other: 2}
+    seen = {project: 4, other: 2, uuid4(): 0}
+    assert world.database.read(lambda conn: event_log.moved_on(conn, seen)) == [project]
 
 
 def test_pruning_forgets_the_oldest_and_moves_the_mark_with_them(world: World) -> None:

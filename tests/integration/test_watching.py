@@ -194,6 +194,18 @@ def test_opening_a_watch_spends_its_nonce(world: World) -> None:
         begin(world, project, world.client(project, nonce="n1"))
 
 
-def test_the_newest_numbers_are_those_of_the_logs_there_are(world: World) -> None:
-    project = finalized(world).project_id
-    assert EventSource(world.database).newest([project, uuid4()]) == {project: 4}
+def test_the_logs_that_went_on_are_those_with_a_higher_number(world: World) -> None:
+    moved, seen = finalized(world).project_id, finalized(world).project_id
+    assert EventSource(world.database).moved_on({moved: 3, seen: 4, uuid4(): 0}) == [moved]
+
+
+def test_owners_are_told_from_whoever_else_may_watch(world: World) -> None:
+    project, other = world.project(), world.project()
+    watched = [
+        (project, world.client(project).caller),
+        (other, world.client(project).caller),
+        (project, call(world.owner(project), Role.ADVISOR).caller),
+        (uuid4(), world.client(project).caller),
+        (other, world.client(other).caller),
+    ]
+    assert EventSource(world.database).owned(watched) == [True, False, False, False, True]

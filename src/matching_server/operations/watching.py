@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -162,9 +163,18 @@ class EventSource:
         """The events after number ``seq``, in order."""
         return self._database.read(lambda conn: event_log.read_after(conn, project_id, seq, limit))
 
-    def newest(self, project_ids: list[UUID]) -> dict[UUID, int]:
-        """The last number of each project's log."""
-        return self._database.read(lambda conn: event_log.newest(conn, project_ids))
+    def moved_on(self, shown: Mapping[UUID, int]) -> list[UUID]:
+        """Projects whose log goes beyond these numbers."""
+        return self._database.read(lambda conn: event_log.moved_on(conn, shown))
+
+    def owned(self, watched: Sequence[tuple[UUID, Caller]]) -> list[bool]:
+        """Whether each of these callers may watch as the project's owner, as most do."""
+        project_ids = {project_id for project_id, _ in watched}
+        owners = self._database.read(lambda conn: directory.owners_of(conn, project_ids))
+        return [
+            project_id in owners and access.may_act_for(caller, owners[project_id])
+            for project_id, caller in watched
+        ]
 
     def rights(self, caller: Caller, project_id: UUID) -> WatchRights | None:
         """What the caller may see now."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, and_, any_, func, literal, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, and_, any_, func, literal, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from matching_server.domain.model import Advisor, Project, ProjectComplexity
@@ -24,6 +25,7 @@ from matching_server.storage.tables import (
 _PROJECT = select(projects, users.c.timezone, users.c.locale).outerjoin(
     users, users.c.id == projects.c.owner_id
 )
+_OWNERS = text("SELECT id, owner_id FROM projects WHERE id = ANY (:project_ids)")
 _ADVISOR = select(advisors, users.c.email).outerjoin(users, users.c.id == advisors.c.id)
 
 
@@ -75,6 +77,12 @@ def get_project(conn: Connection, project_id: UUID) -> Project | None:
 def owner_of(conn: Connection, project_id: UUID) -> UUID | None:
     """Whose project it is, ``None`` where there is none."""
     return conn.execute(select(projects.c.owner_id).where(projects.c.id == project_id)).scalar_one_or_none()
+
+
+def owners_of(conn: Connection, project_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """Whose projects these are; without those that there are not."""
+    rows = conn.execute(_OWNERS, {"project_ids": list(project_ids)})
+    return {row.id: row.owner_id for row in rows}
 
 
 def is_active_advisor(conn: Connection, project_id: UUID, advisor_id: UUID) -> bool:

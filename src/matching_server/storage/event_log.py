@@ -7,7 +7,7 @@ never appears before a smaller one.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -48,6 +48,12 @@ _APPEND = text(
         CAST(:now AS timestamptz)
     FROM unnest(CAST(:seqs AS bigint[]), CAST(:types AS text[]), CAST(:payloads AS jsonb[]), CAST(:user_ids AS uuid[]))
         AS event (seq, type, payload, user_id)
+    """
+)
+_MOVED_ON = text(
+    """
+    SELECT h.project_id FROM unnest(CAST(:project_ids AS uuid[]), CAST(:seqs AS bigint[])) AS seen (project_id, seq)
+    JOIN project_event_heads h ON h.project_id = seen.project_id AND h.last_seq > seen.seq
     """
 )
 
@@ -149,11 +155,10 @@ def bounds(conn: Connection, project_id: UUID) -> LogBounds:
     return LogBounds(row.pruned_through, row.last_seq) if row else LogBounds(0, 0)
 
 
-def newest(conn: Connection, project_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """The last number of each project that has a log."""
-    heads = project_event_heads.c
-    rows = conn.execute(select(heads.project_id, heads.last_seq).where(heads.project_id.in_(project_ids)))
-    return {row.project_id: row.last_seq for row in rows}
+def moved_on(conn: Connection, seqs: Mapping[UUID, int]) -> list[UUID]:
+    """The projects whose log goes beyond the number that stands with them."""
+    params = {"project_ids": list(seqs), "seqs": list(seqs.values())}
+    return list(conn.execute(_MOVED_ON, params).scalars())
 
 
 def read_after(

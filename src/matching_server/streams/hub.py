@@ -19,13 +19,7 @@ from uuid import UUID
 
 import structlog
 
-from matching_server.domain.errors import (
-    AuthenticationFault,
-    DomainError,
-    Draining,
-    ProjectNotFound,
-    Unauthenticated,
-)
+from matching_server.domain.errors import DomainError, Draining, ProjectNotFound
 from matching_server.domain.events import ProjectEvent, encode_event_id
 from matching_server.operations.watching import EventSource
 from matching_server.streams.senders import Senders
@@ -34,10 +28,6 @@ from matching_server.streams.watch import CATCH_UP_LIMIT, State, Watch
 _PAGE = 200
 _SENDERS = 4
 _READERS = 2
-_TICK_SECONDS = 0.1
-_LOOK_SECONDS = 2.0
-"""How long an event can stay unseen where no hint of it arrives."""
-_RIGHTS_SECONDS = 30.0
 
 _log = structlog.get_logger(__name__)
 
@@ -72,7 +62,6 @@ class Hub:
         render: an event as the bytes of its message; called once for each event that anybody gets.
         render_heartbeat: a heartbeat for a project, with the id to resume from.
         subscriptions: where hints from other servers are asked for.
-        heartbeat_seconds: silence after which a heartbeat is sent.
     """
 
     def __init__(
@@ -82,56 +71,46 @@ class Hub:
         render: Callable[[ProjectEvent], bytes],
         render_heartbeat: Callable[[UUID, str], bytes],
         subscriptions: Subscriptions,
-        heartbeat_seconds: float,
     ) -> None:
         self._source = source
         self._render = render
         self._render_heartbeat = render_heartbeat
         self._subscriptions = subscriptions
-        self._heartbeat_seconds = heartbeat_seconds
         self._lock = threading.Lock()
         self._tails: dict[UUID, _Tail] = {}
         self._senders = Senders(_SENDERS, drained=self._drained)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="event-reader")
-        self._stopping = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._keep, name="stream-keeper", daemon=True),
-            threading.Thread(target=self._look, name="event-poller", daemon=True),
-        ]
+        self._stopping = False
 
     def start(self) -> None:
         """Starts the threads."""
         self._senders.start()
-        for thread in self._threads:
-            thread.start()
 
     def drain(self, timeout: float) -> None:
         """Tells every stream that this server is going away, and waits until they have been told."""
         deadline = time.monotonic() + timeout
-        for watch in self._watches():
+        for watch in self.watches():
             self.end(watch, Draining())
-        while self._watches() and time.monotonic() < deadline:
-            self._stopping.wait(0.01)
+        while self.watches() and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def stop(self) -> None:
         """Ends the threads."""
         # Under the lock, as every submission to the readers is: none can come after their end.
         with self._lock:
-            self._stopping.set()
+            self._stopping = True
         self._readers.shutdown(cancel_futures=True)
-        for thread in self._threads:
-            thread.join(timeout=5)
         self._senders.stop()
 
-    @property
-    def alive(self) -> bool:
-        """Whether every thread that should run does."""
-        return all(thread.is_alive() for thread in self._threads)
+    def watches(self) -> list[Watch]:
+        """The streams that are open on this server."""
+        with self._lock:
+            return [watch for tail in self._tails.values() for watch in tail.all]
 
-    @property
-    def open_streams(self) -> int:
-        """Streams that are open on this server."""
-        return len(self._watches())
+    def shown(self) -> dict[UUID, int]:
+        """How far the log of each watched project has been shown."""
+        with self._lock:
+            return {project_id: tail.seq for project_id, tail in self._tails.items()}
 
     def open(self, watch: Watch) -> None:
         """Takes a stream in; it gets every event after its position."""
@@ -150,7 +129,7 @@ class Hub:
         """Lets a stream go that has ended, whoever ended it. Does no I/O: it is called on gRPC's thread."""
         with self._lock:
             watch.state = State.ENDED
-            if not self._stopping.is_set():
+            if not self._stopping:
                 self._readers.submit(watch.sink.gone)
             tail = self._tails.get(watch.project_id)
             if tail is None:
@@ -179,6 +158,28 @@ class Hub:
             tail = self._tails.get(project_id)
             if tail is not None:
                 self._read_tail(project_id, tail)
+
+    def beat(self, watch: Watch) -> None:
+        """Sends a heartbeat. Under the lock: it must not name an event that is not queued before it."""
+        with self._lock:
+            newest = encode_event_id(self._source.epoch, watch.project_id, watch.position)
+            watch.push(self._render_heartbeat(watch.project_id, newest))
+        self._senders.schedule(watch)
+
+    def look_up_rights(self, watch: Watch) -> None:
+        """Takes a stream out of the live ones until its rights have been looked up again."""
+        with self._lock:
+            tail = self._tails.get(watch.project_id)
+            if tail is None or watch.state is not State.LIVE:
+                return
+            tail.live.discard(watch)
+            watch.state = State.CATCHING_UP
+            watch.recheck_rights = True
+            self._start_catch_up(watch)
+
+    def check_senders(self) -> None:
+        """Has senders replaced that a blocked send holds, and streams cut that block for too long."""
+        self._senders.check()
 
     # Under the lock.
 
@@ -212,13 +213,13 @@ class Hub:
         return True
 
     def _start_catch_up(self, watch: Watch) -> None:
-        if not watch.reading and not self._stopping.is_set():
+        if not watch.reading and not self._stopping:
             watch.reading = True
             self._readers.submit(self._catch_up, watch)
 
     def _read_tail(self, project_id: UUID, tail: _Tail) -> None:
         tail.read_again = tail.reading
-        if not tail.reading and not self._stopping.is_set():
+        if not tail.reading and not self._stopping:
             tail.reading = True
             self._readers.submit(self._fill_gap, project_id, tail)
 
@@ -305,73 +306,11 @@ class Hub:
             self.end(watch, ProjectNotFound(watch.project_id))
         return rights is not None
 
-    # On the hub's own threads.
-
-    def _look(self) -> None:
-        """Finds what no hint told of."""
-        while not self._stopping.wait(_LOOK_SECONDS):
-            try:
-                with self._lock:
-                    shown = {project_id: tail.seq for project_id, tail in self._tails.items()}
-                if not shown:
-                    continue
-                for project_id, seq in self._source.newest(list(shown)).items():
-                    if seq > shown[project_id]:
-                        self.look_at(project_id)
-            except Exception as error:
-                _log.warning("event_poll_failed", error=type(error).__name__)
-
-    def _keep(self) -> None:
-        """Heartbeats, claims and rights that end, and senders that block."""
-        ticks = 0
-        while not self._stopping.wait(_TICK_SECONDS):
-            ticks += 1
-            try:
-                self._senders.check()
-                if ticks % 10 == 0:
-                    self._keep_watches(look_up_rights=ticks % int(_RIGHTS_SECONDS / _TICK_SECONDS) == 0)
-            except Exception:
-                _log.exception("stream_keeper_failed")
-
-    def _keep_watches(self, *, look_up_rights: bool) -> None:
-        now, wall = time.monotonic(), time.time()
-        for watch in self._watches():
-            if wall >= watch.claims_expire_at:
-                self.end(
-                    watch, Unauthenticated(AuthenticationFault.CLAIMS_EXPIRED, "the claims have expired")
-                )
-            elif now - watch.last_sent >= self._heartbeat_seconds and not watch.waiting:
-                self._beat(watch)
-            if look_up_rights and not watch.caller.acts_for_platform:
-                self._recheck(watch)
-
-    def _beat(self, watch: Watch) -> None:
-        """Under the lock: a heartbeat must not name an event that is not queued before it."""
-        with self._lock:
-            newest = encode_event_id(self._source.epoch, watch.project_id, watch.position)
-            watch.push(self._render_heartbeat(watch.project_id, newest))
-        self._senders.schedule(watch)
-
-    def _recheck(self, watch: Watch) -> None:
-        """Takes a stream out of the live ones until its rights have been looked up again."""
-        with self._lock:
-            tail = self._tails.get(watch.project_id)
-            if tail is None or watch.state is not State.LIVE:
-                return
-            tail.live.discard(watch)
-            watch.state = State.CATCHING_UP
-            watch.recheck_rights = True
-            self._start_catch_up(watch)
-
     def _drained(self, watch: Watch) -> None:
         """A sender has carried what a stream had queued; history that waited for that goes on."""
         if self._can_read_on(watch):
             with self._lock:
                 self._start_catch_up(watch)
-
-    def _watches(self) -> list[Watch]:
-        with self._lock:
-            return [watch for tail in self._tails.values() for watch in tail.all]
 
 
 class _Once:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from matching_server.streams import hub, senders
+from matching_server.streams import keeper, senders
 from tests.support.wait import eventually
 from tests.unit.streams.memory import Stage, running
 
@@ -19,7 +19,7 @@ def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     It does not look for events by itself, unless the test is ``fast``: what it hears of has to do.
     """
     if "fast" not in request.fixturenames:
-        monkeypatch.setattr(hub, "_LOOK_SECONDS", 3_600.0)
+        monkeypatch.setattr(keeper, "_LOOK_SECONDS", 3_600.0)
     before = set(threading.enumerate())
     with running() as stage:
         yield stage
@@ -29,8 +29,8 @@ def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes seconds takes milliseconds."""
-    monkeypatch.setattr(hub, "_TICK_SECONDS", 0.002)
-    monkeypatch.setattr(hub, "_LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(hub, "_RIGHTS_SECONDS", 0.06)
+    monkeypatch.setattr(keeper, "_TICK_SECONDS", 0.002)
+    monkeypatch.setattr(keeper, "_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(keeper, "_RIGHTS_SECONDS", 0.06)
     monkeypatch.setattr(senders, "_STUCK_SECONDS", 0.02)
     monkeypatch.setattr(senders, "_CUT_SECONDS", 0.2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +23,7 @@ from matching_server.domain.model import Caller, MatchStatus, Role
 from matching_server.domain.streams import OpenStream
 from matching_server.operations.watching import EventSource, WatchRights, WatchStart
 from matching_server.streams.hub import Hub
+from matching_server.streams.keeper import Keeper
 from matching_server.streams.watch import State, Watch
 from tests.support.wait import eventually
 
@@ -63,6 +64,11 @@ class MemoryLog(EventSource):
         """Commits so many events."""
         return [self.append(project) for _ in range(count)]
 
+    def last(self, project: UUID) -> int:
+        """The number of a log's last event."""
+        with self._lock:
+            return len(self._events[project])
+
     def prune(self, project: UUID, through: int) -> None:
         """Forgets the events up to that number."""
         self._pruned[project] = through
@@ -76,12 +82,17 @@ class MemoryLog(EventSource):
         self._answer()
         return found
 
-    def newest(self, project_ids: list[UUID]) -> dict[UUID, int]:
+    def moved_on(self, shown: Mapping[UUID, int]) -> list[UUID]:
         """As the database would answer."""
         with self._lock:
-            found = {project: len(self._events[project]) for project in project_ids}
+            found = [project for project, seq in shown.items() if len(self._events[project]) > seq]
         self._answer()
         return found
+
+    def owned(self, watched: Sequence[tuple[UUID, Caller]]) -> list[bool]:
+        """As the database would answer, were nobody an owner."""
+        self._answer()
+        return [False] * len(watched)
 
     def rights(self, caller: Caller, project_id: UUID) -> WatchRights | None:
         """As the database would answer."""
@@ -200,8 +211,18 @@ class Stage:
             render=self._render,
             render_heartbeat=self._render_heartbeat,
             subscriptions=self.hints,
-            heartbeat_seconds=heartbeat_seconds,
         )
+        self.keeper = Keeper(self.hub, self.log, heartbeat_seconds=heartbeat_seconds)
+
+    def start(self) -> None:
+        """Starts the hub and who keeps it."""
+        self.hub.start()
+        self.keeper.start()
+
+    def stop(self) -> None:
+        """Stops them."""
+        self.keeper.stop()
+        self.hub.stop()
 
     def _render(self, event: ProjectEvent) -> bytes:
         return self.render(event)
@@ -262,14 +283,14 @@ class Stage:
 def running(**how: Any) -> Iterator[Stage]:
     """A hub that runs as long as the block."""
     stage = Stage(**how)
-    stage.hub.start()
+    stage.start()
     try:
         yield stage
     finally:
         stage.log.hold = lambda: None
         for reader in stage.readers:
             reader.go_on()
-        stage.hub.stop()
+        stage.stop()
 
 
 def arrives(reader: Reader, seqs: list[int]) -> None:

@@ -119,7 +119,7 @@ def test_history_meets_live_without_a_gap_or_a_double_whatever_happens_at_once()
             ]
             for work in works:
                 work.result(WAIT)
-            total = stage.log.newest([stage.project])[stage.project]
+            total = stage.log.last(stage.project)
             for after, reader in readers:
                 arrives(reader, list(range(after + 1, total + 1)))
 
@@ -146,7 +146,7 @@ def come_and_go(stage: Stage, seed: float, stay: list[tuple[int, Reader]]) -> No
     """Opens streams at any place of the log; some leave again."""
     chance = random.Random(seed)
     for turn in range(15):
-        after = chance.randrange(stage.log.newest([stage.project])[stage.project] + 1)
+        after = chance.randrange(stage.log.last(stage.project) + 1)
         watch, reader = stage.watch(after)
         stage.hub.open(watch)
         if turn % 3:

@@ -58,7 +58,7 @@ def test_sends_that_block_are_replaced_at_once_and_cut_in_the_end(
     for reader in stuck:
         assert ended(reader) is None
         assert reader.cancelled.is_set()
-    eventually(lambda: stage.hub.open_streams == 1)
+    eventually(lambda: len(stage.hub.watches()) == 1)
     stage.commit()
     more = [stage.open(after=1) for _ in range(20)]
     for reader in more:
@@ -101,7 +101,7 @@ def test_a_drain_tells_every_stream_and_waits_until_they_know(stage: Stage) -> N
     readers = [stage.open(project=uuid4()) for _ in range(20)]
     stage.hub.drain(timeout=WAIT)
     assert all(isinstance(reader.error, Draining) for reader in readers)
-    assert stage.hub.open_streams == 0
+    assert len(stage.hub.watches()) == 0
     assert stage.hints.wanted == []
 
 
@@ -200,7 +200,7 @@ def test_a_reader_that_goes_leaves_nothing_behind(stage: Stage) -> None:
     for one in (watch, other, watch):
         stage.hub.close(one)
     assert reader.told_gone.wait(WAIT)
-    assert stage.hub.open_streams == 1
+    assert len(stage.hub.watches()) == 1
     assert stage.hints.wanted == [stage.project]
     stage.commit()
     arrives(stays, [1])
@@ -212,7 +212,7 @@ def test_a_reader_that_went_before_it_was_taken_in_is_not_taken_in(stage: Stage)
     # The wire tells of the end on a thread of its own, at any time.
     stage.hub.close(watch)
     stage.hub.open(watch)
-    assert stage.hub.open_streams == 0
+    assert len(stage.hub.watches()) == 0
     assert stage.hints.wanted == []
 
 
@@ -262,17 +262,17 @@ def _steady(count: Callable[[], int]) -> Callable[[], bool]:
 def test_stopping_ends_every_thread_with_streams_open() -> None:
     before = set(threading.enumerate())
     stage = Stage()
-    stage.hub.start()
+    stage.start()
     readers = [stage.open() for _ in range(3)]
     stage.commit()
     for reader in readers:
         arrives(reader, [1])
-    assert stage.hub.alive
-    stage.hub.stop()
+    assert stage.keeper.alive
+    stage.stop()
     eventually(lambda: not set(threading.enumerate()) - before)
     # What still comes in from outside is taken without a fuss.
     stage.commit()
     stage.hub.look_at(stage.project)
     for reader in readers:
         reader.on_end()
-    assert stage.hub.open_streams == 0
+    assert len(stage.hub.watches()) == 0

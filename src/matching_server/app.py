@@ -20,6 +20,7 @@ from matching_server.operations.commands import WatchProject
 from matching_server.operations.watching import EventSource, WatchStart
 from matching_server.rpc import convert_events
 from matching_server.rpc.admin_service import AdminService
+from matching_server.rpc.admission import Turns
 from matching_server.rpc.availability_service import AvailabilityService
 from matching_server.rpc.chat_service import ChatService
 from matching_server.rpc.decision_service import DecisionService
@@ -79,10 +80,9 @@ class Application:
         self._health = Health()
         self._health_loop = Loop("health", self._check_health, HEALTH_SECONDS)
         self._server = build_server(
-            Pipeline(keys),
+            Pipeline(keys, Turns(settings.rpc_threads)),
             self._servicers(),
             self._health,
-            threads=settings.rpc_threads,
             reflect=settings.reflection_on,
         )
 

@@ -59,7 +59,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least that is logged."
     )
-    rpc_threads: int = Field(32, ge=2, le=512, description="Threads for calls.")
+    rpc_threads: int = Field(
+        32, ge=2, le=512, description="Calls that are worked on at once; others wait for their turn."
+    )
     database_pool: int = Field(8, ge=1, le=200, description="Connections for calls.")
     provision_workers: int = Field(4, ge=1, le=64, description="Threads of the provisioning pool.")
     provision_max_attempts: int = Field(3, ge=1, le=20, description="Attempts before a rollback.")

@@ -361,6 +361,15 @@ class SlowConsumer(DomainError):
         super().__init__("the stream was not read fast enough; resume from the last event", retry_after=1.0)
 
 
+class TooManyRequests(DomainError):
+    """The server has more to do than it can, or the caller asks for more than they may."""
+
+    reason = Reason.TOO_MANY_REQUESTS
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message, retry_after=retry_after)
+
+
 class StreamEvicted(DomainError):
     """The user opened one stream too many, or one under the same name; this one had to make room."""
 

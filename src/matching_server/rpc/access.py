@@ -164,3 +164,9 @@ def _kind(descriptor: MethodDescriptor) -> Kind:
         return Kind.STREAM
     level = descriptor.GetOptions().idempotency_level
     return Kind.READ if level == MethodOptions.NO_SIDE_EFFECTS else Kind.MUTATION
+
+
+METHODS: Mapping[str, Method] = {
+    method.path: method for service in SERVICES.values() for method in methods_of(service)
+}
+"""Every method of the contract by its path."""

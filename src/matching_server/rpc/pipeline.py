@@ -26,8 +26,9 @@ from matching_server.domain.errors import (
     Reason,
 )
 from matching_server.domain.model import Caller
-from matching_server.rpc import errors
+from matching_server.rpc import admission, errors
 from matching_server.rpc.access import Method
+from matching_server.rpc.admission import PastDeadline, Turns
 from matching_server.rpc.auth import authenticate
 from matching_server.rpc.fields import parse_id
 from matching_server.rpc.keys import KeyRing
@@ -50,11 +51,11 @@ _log = structlog.get_logger(__name__)
 class Exchange:
     """One call on its way: what the log line about it needs."""
 
-    __slots__ = ("caller", "correlation_id", "method", "started")
+    __slots__ = ("caller", "correlation_id", "path", "started")
 
-    def __init__(self, method: Method, context: grpc.ServicerContext) -> None:
+    def __init__(self, path: str, context: grpc.ServicerContext) -> None:
         self.started = time.perf_counter()
-        self.method = method
+        self.path = path
         self.caller: Caller | None = None
         self.correlation_id = correlation_id(context)
         # gRPC runs each call in a context of its own, so nothing has to be unbound.
@@ -64,7 +65,7 @@ class Exchange:
         """Writes the one line about the call; a stream's comes at its end."""
         _log.info(
             "call",
-            method=self.method.path,
+            method=self.path,
             caller=str(self.caller.user_id) if self.caller else None,
             code=code.name,
             reason=reason.value if reason else None,
@@ -78,22 +79,30 @@ class Pipeline:
 
     Args:
         keys: the keys that callers sign with.
+        turns: how many calls are worked on at once.
         clock: the time, in Unix seconds.
     """
 
-    def __init__(self, keys: KeyRing, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, keys: KeyRing, turns: Turns, clock: Callable[[], float] = time.time) -> None:
         self._keys = keys
+        self._turns = turns
         self._clock = clock
 
     def unary(self, method: Method, handler: Handler) -> UnaryBehaviour:
         """The behaviour of a method with one response."""
 
         def behaviour(body: bytes, context: grpc.ServicerContext) -> bytes:
-            exchange = Exchange(method, context)
+            exchange = Exchange(method.path, context)
             try:
-                request, call = self.admit(exchange, body, context)
-                response = handler(request, call)
-                answer = response if isinstance(response, bytes) else response.SerializeToString()
+                with self._turns.turn(context):
+                    request, call = self.admit(method, exchange, body, context)
+                    response = handler(request, call)
+                    answer = response if isinstance(response, bytes) else response.SerializeToString()
+            except PastDeadline:
+                exchange.log(grpc.StatusCode.DEADLINE_EXCEEDED, None)
+                context.abort(
+                    grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed before the call was begun"
+                )
             except Exception as error:
                 _abort(exchange, error, context)
             exchange.log(grpc.StatusCode.OK, None)
@@ -106,9 +115,33 @@ class Pipeline:
         """The behaviour of a method with a stream of responses, which are sent from callbacks."""
         return StreamBehaviour(self, method, handler)
 
-    def admit(self, exchange: Exchange, body: bytes, context: grpc.ServicerContext) -> tuple[Message, Call]:
+    def refuse(self, path: str, context: grpc.ServicerContext) -> NoReturn:
+        """Ends a call that is one too many, before anything else."""
+        _abort(Exchange(path, context), admission.FULL, context)
+
+    def open(
+        self,
+        method: Method,
+        handler: StreamHandler,
+        exchange: Exchange,
+        body: bytes,
+        context: grpc.ServicerContext,
+        stream: StreamContext,
+    ) -> None:
+        """Hands a stream to its handler, or ends it with a status."""
+        try:
+            with self._turns.turn(context):
+                request, call = self.admit(method, exchange, body, context)
+                handler(request, call, stream)
+        except PastDeadline:
+            stream.cancel()
+        except Exception as error:
+            stream.fail(error)
+
+    def admit(
+        self, method: Method, exchange: Exchange, body: bytes, context: grpc.ServicerContext
+    ) -> tuple[Message, Call]:
         """Verifies who calls, that they may, and that the bytes are a request."""
-        method = exchange.method
         if method.roles is None:
             caller, nonce, expires = ANONYMOUS, None, 0.0
         else:
@@ -145,15 +178,11 @@ class StreamBehaviour:
         self, body: bytes, context: grpc.ServicerContext, send_response_callback: SendResponse
     ) -> None:
         """Opens the stream, or ends it with a status."""
-        exchange = Exchange(self._method, context)
+        exchange = Exchange(self._method.path, context)
         stream = StreamContext(
             context, send_response_callback, correlation_id=exchange.correlation_id, finished=exchange.log
         )
-        try:
-            request, call = self._pipeline.admit(exchange, body, context)
-            self._handler(request, call, stream)
-        except Exception as error:
-            stream.fail(error)
+        self._pipeline.open(self._method, self._handler, exchange, body, context, stream)
 
 
 def correlation_id(context: grpc.ServicerContext) -> str:

@@ -9,6 +9,7 @@ import grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from matching_server.rpc.access import SERVICES
+from matching_server.rpc.admission import MOST_CALLS, Admission, CallThreads
 from matching_server.rpc.health import HEALTH_SERVICE, Health
 from matching_server.rpc.pipeline import Pipeline
 from matching_server.rpc.pooled import Pooled
@@ -36,8 +37,8 @@ def build_server(
     servicers: Mapping[str, object],
     health: Health,
     *,
-    threads: int,
     reflect: bool,
+    most_calls: int = MOST_CALLS,
     max_connection_age: float = MAX_CONNECTION_AGE_SECONDS,
 ) -> grpc.Server:
     """The server, neither bound nor started.
@@ -46,16 +47,19 @@ def build_server(
         pipeline: what every call goes through.
         servicers: the servicer of each service, by its short name ("MatchService").
         health: what health checks are told.
-        threads: how many unary calls run at once.
         reflect: whether to serve reflection.
+        most_calls: how many calls are let in at once.
         max_connection_age: seconds after which clients are asked to connect anew, so that new replicas get
             work; gRPC itself spreads it by a tenth, so that they do not all come at once.
     """
     handlers = [*generic_handlers(pipeline, servicers), health.generic_handler()]
     if reflect:
         handlers.append(_reflection_handler())
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="rpc")
-    return grpc.server(pool, handlers=handlers, options=_options(max_connection_age))
+    threads = CallThreads(most_calls)
+    admission = Admission(threads, pipeline.refuse)
+    return grpc.server(
+        threads, handlers=handlers, interceptors=[admission], options=_options(max_connection_age)
+    )
 
 
 def listen(server: grpc.Server, address: str, credentials: grpc.ServerCredentials | None = None) -> int:

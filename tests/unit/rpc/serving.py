@@ -12,6 +12,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from matching_server.domain.model import Role
 from matching_server.rpc.access import SERVICES
+from matching_server.rpc.admission import MOST_CALLS, Turns
 from matching_server.rpc.health import Health
 from matching_server.rpc.keys import Key, KeyRing
 from matching_server.rpc.pipeline import Pipeline
@@ -79,10 +80,13 @@ class Serving:
 
 
 @contextmanager
-def serving(servicers: Mapping[str, object], *, reflect: bool = False) -> Iterator[Serving]:
+def serving(
+    servicers: Mapping[str, object], *, reflect: bool = False, turns: int = 4, most_calls: int = MOST_CALLS
+) -> Iterator[Serving]:
     """Serves until the end of the block."""
     health = Health()
-    server = build_server(Pipeline(KEYS, lambda: NOW), servicers, health, threads=4, reflect=reflect)
+    pipeline = Pipeline(KEYS, Turns(turns), lambda: NOW)
+    server = build_server(pipeline, servicers, health, reflect=reflect, most_calls=most_calls)
     port = listen(server, "127.0.0.1:0")
     server.start()
     channel = grpc.insecure_channel(f"127.0.0.1:{port}")

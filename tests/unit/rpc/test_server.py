@@ -10,6 +10,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from advisor_matching.v1 import system_service_pb2
 from matching_server.domain.model import Role
 from matching_server.rpc.access import SERVICES, Kind, methods_of
+from matching_server.rpc.admission import Turns
 from matching_server.rpc.health import Health
 from matching_server.rpc.pipeline import Pipeline
 from matching_server.rpc.server import CannotListen, build_server, listen
@@ -47,7 +48,7 @@ def test_a_stream_that_is_not_served_says_so() -> None:
 
 def test_a_servicer_for_no_service_is_refused() -> None:
     with pytest.raises(ValueError, match="no service ChatServise"):
-        build_server(Pipeline(KEYS), {"ChatServise": object()}, Health(), threads=1, reflect=False)
+        build_server(Pipeline(KEYS, Turns(1)), {"ChatServise": object()}, Health(), reflect=False)
 
 
 def test_the_service_tells_about_itself() -> None:
@@ -101,7 +102,7 @@ def test_reflection_lists_the_services_where_it_is_on() -> None:
 def test_a_taken_port_is_one_clear_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, serving({}) as server:
         for port in (taken.getsockname()[1], server.port):
-            other = build_server(Pipeline(KEYS), {}, Health(), threads=1, reflect=False)
+            other = build_server(Pipeline(KEYS, Turns(1)), {}, Health(), reflect=False)
             with pytest.raises(CannotListen, match=f"127.0.0.1:{port}"):
                 listen(other, f"127.0.0.1:{port}")
             other.stop(None)
@@ -111,7 +112,7 @@ def test_a_taken_port_is_one_clear_error() -> None:
     "address", ["127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "no host:1"]
 )
 def test_an_address_that_is_none_is_one_clear_error(address: str) -> None:
-    server = build_server(Pipeline(KEYS), {}, Health(), threads=1, reflect=False)
+    server = build_server(Pipeline(KEYS, Turns(1)), {}, Health(), reflect=False)
     with pytest.raises(CannotListen, match=f"cannot listen on {address}"):
         listen(server, address)
 

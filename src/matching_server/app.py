@@ -33,6 +33,7 @@ from matching_server.rpc.pipeline import Pipeline
 from matching_server.rpc.server import build_server, listen, tls_credentials
 from matching_server.rpc.stream_context import StreamContext
 from matching_server.rpc.system_service import SystemService
+from matching_server.storage.call_rates import CallRates
 from matching_server.streams.hub import Hub
 from matching_server.streams.keeper import Keeper
 from matching_server.streams.registry import StreamRegistry
@@ -41,6 +42,8 @@ from matching_server.workers.loop import Loop
 
 REGISTRY_SECONDS = 1.0
 """Between two beats by which the others see that this server lives."""
+RATES_SECONDS = 0.5
+"""Between two looks at how often users call elsewhere."""
 HEALTH_SECONDS = 1.0
 """Between two looks at whether everything runs."""
 
@@ -77,10 +80,12 @@ class Application:
         self._keeper = Keeper(self._hub, self._source, heartbeat_seconds=settings.heartbeat_seconds)
         self._registry = StreamRegistry(self._backend.background_runner, evict=self._evict)
         self._registry_loop = Loop("stream-registry", self._registry.beat, REGISTRY_SECONDS)
+        self._rates = CallRates(self._backend.redis_url, limit=settings.calls_per_user)
+        self._rates_loop = Loop("call-rates", self._rates.exchange, RATES_SECONDS)
         self._health = Health()
         self._health_loop = Loop("health", self._check_health, HEALTH_SECONDS)
         self._server = build_server(
-            Pipeline(keys, Turns(settings.rpc_threads)),
+            Pipeline(keys, Turns(settings.rpc_threads), self._rates.admit),
             self._servicers(),
             self._health,
             reflect=settings.reflection_on,
@@ -93,7 +98,9 @@ class Application:
             "DecisionService": DecisionService(runner),
             "AvailabilityService": AvailabilityService(runner, self._backend.availability_cache),
             "AdminService": AdminService(runner),
-            "EventService": EventService(runner, self._open_watch, server_id=self._registry.server_id),
+            "EventService": EventService(
+                runner, self._open_watch, server_id=self._registry.server_id, has_room=self._has_room
+            ),
             "ChatService": ChatService(runner),
             "DirectoryService": DirectoryService(runner),
             "SystemService": SystemService(lambda: self._status, auto_provision=flag),
@@ -110,6 +117,7 @@ class Application:
         self._backend.start()
         self._registry.beat()
         self._registry_loop.start()
+        self._rates_loop.start()
         self._hub.start()
         self._keeper.start()
         self._backend.start_background()
@@ -135,6 +143,9 @@ class Application:
         self._keeper.stop()
         self._hub.stop()
         self._stop_registry()
+        self._rates_loop.stop()
+        self._rates_loop.join(RATES_SECONDS)
+        self._rates.close()
         self._backend.stop()
         _log.info("stopped")
 
@@ -157,6 +168,9 @@ class Application:
         # Where that fails, the others will take this server for dead.
         with suppress(StorageUnavailable):
             self._registry.leave()
+
+    def _has_room(self) -> bool:
+        return len(self._registry) < self._settings.max_streams
 
     def _look_at_streams(self) -> None:
         self._registry_loop.wake()
@@ -193,7 +207,9 @@ class Application:
         return event_service_pb2.WatchProjectEventsResponse(event=message).SerializeToString()
 
     def _check_health(self) -> bool:
-        healthy = self._backend.check_health(alive=self._keeper.alive and self._registry_loop.alive)
+        healthy = self._backend.check_health(
+            alive=all(part.alive for part in (self._keeper, self._registry_loop, self._rates_loop))
+        )
         if self._status != "draining":
             self._health.set_serving(healthy)
             self._status = "healthy" if healthy else "degraded"

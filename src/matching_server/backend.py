@@ -61,7 +61,7 @@ class Backend:
         assert settings.database_url is not None
         assert settings.redis_url is not None
         database_url = settings.database_url.get_secret_value()
-        redis_url = settings.redis_url.get_secret_value()
+        redis_url = self.redis_url = settings.redis_url.get_secret_value()
         self._show = show
         self._healthy = False
 

@@ -72,6 +72,12 @@ class Settings(BaseSettings):
     streams_per_user: int = Field(
         3, ge=1, le=10_000, description="Event streams that a user may have open, on all servers together."
     )
+    max_streams: int = Field(
+        10_000, ge=1, le=100_000, description="Event streams that a server takes before it refuses more."
+    )
+    calls_per_user: int = Field(
+        1_000, ge=1, description="Calls that a client or advisor may make in 10 s, on all servers together."
+    )
     heartbeat_seconds: Seconds = Field(15.0, description="Silence on a stream before a heartbeat.")
     sweep_seconds: Seconds = Field(5.0, description="Between two sweeps for what has expired.")
     weight_availability: Weight = Field(40.0, description="Weight of free slots.")

@@ -24,6 +24,7 @@ from matching_server.domain.errors import (
     MalformedRequest,
     PermissionDenied,
     Reason,
+    TooManyRequests,
 )
 from matching_server.domain.model import Caller
 from matching_server.rpc import admission, errors
@@ -80,12 +81,20 @@ class Pipeline:
     Args:
         keys: the keys that callers sign with.
         turns: how many calls are worked on at once.
+        count_call: counts a user's call; where it is one too many, returns the seconds to wait.
         clock: the time, in Unix seconds.
     """
 
-    def __init__(self, keys: KeyRing, turns: Turns, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        keys: KeyRing,
+        turns: Turns,
+        count_call: Callable[[UUID], float | None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._keys = keys
         self._turns = turns
+        self._count_call = count_call
         self._clock = clock
 
     def unary(self, method: Method, handler: Handler) -> UnaryBehaviour:
@@ -155,12 +164,19 @@ class Pipeline:
             )
             caller, nonce, expires = verified.caller, verified.nonce, verified.claims_expire_at
             exchange.caller = caller
+            self._limit_rate(caller)
             if method.roles.isdisjoint(caller.roles):
                 raise PermissionDenied(f"none of the caller's roles may call {method.name}")
         request = _parse(method, body)
         call_id = uuid4()
         key = _request_key(method, request, call_id) if method.has_request_id else None
         return request, Call(caller, exchange.correlation_id, nonce, key, expires, call_id)
+
+    def _limit_rate(self, caller: Caller) -> None:
+        """Who acts for the platform calls on behalf of many, and as often as they need."""
+        wait = None if caller.acts_for_platform else self._count_call(caller.user_id)
+        if wait is not None:
+            raise TooManyRequests("the user makes too many calls", retry_after=wait)
 
 
 class StreamBehaviour:

@@ -37,6 +37,9 @@ class StreamRegistry:
         """The others have taken this server for dead, and its streams have not been entered again."""
         self._beats = 0
 
+    def __len__(self) -> int:
+        return len(self._open)
+
     def add(self, watch: Watch) -> bool:
         """Takes in a stream that has been entered; returns whether a beat is wanted now."""
         with self._lock:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -81,11 +82,16 @@ class Serving:
 
 @contextmanager
 def serving(
-    servicers: Mapping[str, object], *, reflect: bool = False, turns: int = 4, most_calls: int = MOST_CALLS
+    servicers: Mapping[str, object],
+    *,
+    reflect: bool = False,
+    turns: int = 4,
+    most_calls: int = MOST_CALLS,
+    count_call: Callable[[UUID], float | None] = lambda _: None,
 ) -> Iterator[Serving]:
     """Serves until the end of the block."""
     health = Health()
-    pipeline = Pipeline(KEYS, Turns(turns), lambda: NOW)
+    pipeline = Pipeline(KEYS, Turns(turns), count_call, lambda: NOW)
     server = build_server(pipeline, servicers, health, reflect=reflect, most_calls=most_calls)
     port = listen(server, "127.0.0.1:0")
     server.start()

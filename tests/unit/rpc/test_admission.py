@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import grpc
 import pytest
@@ -25,10 +26,12 @@ GET_MATCH = path("MatchService", "GetMatch")
 class Slow:
     """A MatchService whose reads last until they are let go."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, already_let_go: bool = False) -> None:
         self.begun = threading.Semaphore(0)
         self.count = 0
         self.go_on = threading.Event()
+        if already_let_go:
+            self.go_on.set()
 
     def get_match(self, request: pb.GetMatchRequest, call: Call) -> pb.GetMatchResponse:
         self.count += 1
@@ -183,3 +186,22 @@ def test_who_leaves_while_they_wait_gives_their_place_back() -> None:
         servicer.go_on.set()
         callers.join()
         eventually(lambda: get_match(server).code is grpc.StatusCode.OK, what="there is room again")
+
+
+def test_a_user_who_calls_too_often_is_told_how_long_to_wait_and_the_platform_may() -> None:
+    counted: list[UUID] = []
+
+    def count_call(user_id: UUID) -> float | None:
+        counted.append(user_id)
+        return 2.5 if len(counted) > 1 else None
+
+    with serving({"MatchService": Slow(already_let_go=True)}, count_call=count_call) as server:
+        request = pb.GetMatchRequest()
+        assert server.call("MatchService", "GetMatch", request).code is grpc.StatusCode.OK
+        refused = server.call("MatchService", "GetMatch", request)
+        assert (refused.code, refused.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_REQUESTS")
+        assert refused.detail(error_details_pb2.RetryInfo).retry_delay.ToMilliseconds() == 2_500
+        for role in ("service", "admin"):
+            answer = server.call("MatchService", "GetMatch", request, roles=[role])
+            assert answer.code is grpc.StatusCode.OK
+        assert len(counted) == 2

@@ -287,7 +287,7 @@ def test_no_headers_are_an_internal_error(toy: Toy, server: Serving, text: str) 
 
 def harness(toy: Toy) -> Any:
     service = SERVICES["MatchService"]
-    handlers = method_handlers(Pipeline(KEYS, Turns(1), lambda: NOW), service, toy)
+    handlers = method_handlers(Pipeline(KEYS, Turns(1), lambda _: None, lambda: NOW), service, toy)
     behaviours = SimpleNamespace(**{name: handler.unary_unary for name, handler in handlers.items()})
     return grpc_testing.server_from_dictionary({service: behaviours}, grpc_testing.strict_real_time())
 

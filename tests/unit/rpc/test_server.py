@@ -48,7 +48,9 @@ def test_a_stream_that_is_not_served_says_so() -> None:
 
 def test_a_servicer_for_no_service_is_refused() -> None:
     with pytest.raises(ValueError, match="no service ChatServise"):
-        build_server(Pipeline(KEYS, Turns(1)), {"ChatServise": object()}, Health(), reflect=False)
+        build_server(
+            Pipeline(KEYS, Turns(1), lambda _: None), {"ChatServise": object()}, Health(), reflect=False
+        )
 
 
 def test_the_service_tells_about_itself() -> None:
@@ -102,7 +104,7 @@ def test_reflection_lists_the_services_where_it_is_on() -> None:
 def test_a_taken_port_is_one_clear_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, serving({}) as server:
         for port in (taken.getsockname()[1], server.port):
-            other = build_server(Pipeline(KEYS, Turns(1)), {}, Health(), reflect=False)
+            other = build_server(Pipeline(KEYS, Turns(1), lambda _: None), {}, Health(), reflect=False)
             with pytest.raises(CannotListen, match=f"127.0.0.1:{port}"):
                 listen(other, f"127.0.0.1:{port}")
             other.stop(None)
@@ -112,7 +114,7 @@ def test_a_taken_port_is_one_clear_error() -> None:
     "address", ["127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "no host:1"]
 )
 def test_an_address_that_is_none_is_one_clear_error(address: str) -> None:
-    server = build_server(Pipeline(KEYS, Turns(1)), {}, Health(), reflect=False)
+    server = build_server(Pipeline(KEYS, Turns(1), lambda _: None), {}, Health(), reflect=False)
     with pytest.raises(CannotListen, match=f"cannot listen on {address}"):
         listen(server, address)
 

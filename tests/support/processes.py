@@ -9,7 +9,6 @@ import secrets
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
+from tests.support.spawning import CommandProcess
 from tests.support.wait import eventually
 
 HOST = "127.0.0.1"
@@ -70,7 +70,7 @@ class ServerProcess:
         self._log_file = directory / f"{name}.log"
         self._endpoint_file = directory / f"{name}.connection.json"
         self._listen = f"{HOST}:{free_port()}"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: CommandProcess | None = None
         self._endpoint: Endpoint | None = None
 
     @property
@@ -103,14 +103,7 @@ class ServerProcess:
         """
         assert not self.running, f"{self.name} is running already"
         self._endpoint_file.unlink(missing_ok=True)
-        with self._log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "matching_server.cli", *self._command()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self._environment(),
-            )
+        self._process = CommandProcess(self._command(), log=self._log_file, environment=self._environment())
         if wait:
             self.wait_until_ready()
         return self
@@ -170,7 +163,6 @@ class ServerProcess:
         return "\n".join(self._log_file.read_text(errors="replace").splitlines()[-last:])
 
     def _signal(self, number: signal.Signals) -> None:
-        # Popen has no more to say once the process was waited for.
         if self._process is not None:
             self._process.send_signal(number)
 

@@ -7,7 +7,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import UUID
 
-import grpc
 import structlog
 
 from advisor_matching.v1 import event_service_pb2
@@ -27,12 +26,13 @@ from matching_server.rpc.decision_service import DecisionService
 from matching_server.rpc.directory_service import DirectoryService
 from matching_server.rpc.event_service import EventService
 from matching_server.rpc.health import Health
-from matching_server.rpc.keys import KeyRing
+from matching_server.rpc.keys import KeyFile
 from matching_server.rpc.match_service import MatchService
 from matching_server.rpc.pipeline import Pipeline
-from matching_server.rpc.server import build_server, listen, tls_credentials
+from matching_server.rpc.server import build_server, listen
 from matching_server.rpc.stream_context import StreamContext
 from matching_server.rpc.system_service import SystemService
+from matching_server.rpc.tls import Tls
 from matching_server.storage.call_rates import CallRates
 from matching_server.streams.hub import Hub
 from matching_server.streams.keeper import Keeper
@@ -46,6 +46,8 @@ RATES_SECONDS = 0.5
 """Between two looks at how often users call elsewhere."""
 HEALTH_SECONDS = 1.0
 """Between two looks at whether everything runs."""
+TRUST_SECONDS = 1.0
+"""Between two looks at the files of keys and certificates."""
 
 _log = structlog.get_logger(__name__)
 
@@ -57,10 +59,16 @@ class Application:
         settings: with ``database_url`` and ``redis_url`` set.
         keys: what callers sign with.
         workers: whether the background work runs here, too.
+
+    Raises:
+        ValueError: the TLS files of the settings cannot be used.
     """
 
-    def __init__(self, settings: Settings, keys: KeyRing, *, workers: bool = True) -> None:
+    def __init__(self, settings: Settings, keys: KeyFile, *, workers: bool = True) -> None:
         self._settings = settings
+        self._keys = keys
+        self._tls = _tls(settings)
+        self._trust_loop = Loop("trust", self._look_at_trusted_files, TRUST_SECONDS)
         self._workers = workers
         self._status = "degraded"
         self._backend = Backend(
@@ -85,7 +93,7 @@ class Application:
         self._health = Health()
         self._health_loop = Loop("health", self._check_health, HEALTH_SECONDS)
         self._server = build_server(
-            Pipeline(keys, Turns(settings.rpc_threads), self._rates.admit),
+            Pipeline(keys.ring, Turns(settings.rpc_threads), self._rates.admit),
             self._servicers(),
             self._health,
             reflect=settings.reflection_on,
@@ -113,7 +121,7 @@ class Application:
             CannotListen, CannotServeMetrics: an address is taken.
             StorageUnavailable: the database does not answer.
         """
-        port = listen(self._server, self._settings.listen, self._credentials())
+        port = listen(self._server, self._settings.listen, self._tls.credentials() if self._tls else None)
         self._backend.start()
         self._registry.beat()
         self._registry_loop.start()
@@ -121,6 +129,7 @@ class Application:
         self._hub.start()
         self._keeper.start()
         self._backend.start_background()
+        self._trust_loop.start()
         self._server.start()
         self._check_health()
         self._health_loop.start()
@@ -146,18 +155,16 @@ class Application:
         self._rates_loop.stop()
         self._rates_loop.join(RATES_SECONDS)
         self._rates.close()
+        self._trust_loop.stop()
+        self._trust_loop.join(TRUST_SECONDS)
         self._backend.stop()
         _log.info("stopped")
 
-    def _credentials(self) -> grpc.ServerCredentials | None:
-        settings = self._settings
-        if settings.tls_cert is None or settings.tls_key is None:
-            return None
-        return tls_credentials(
-            settings.tls_cert.read_bytes(),
-            settings.tls_key.read_bytes(),
-            settings.tls_client_ca.read_bytes() if settings.tls_client_ca else None,
-        )
+    def _look_at_trusted_files(self) -> bool:
+        self._keys.look()
+        if self._tls is not None:
+            self._tls.look()
+        return False
 
     def _show(self, events: list[ProjectEvent]) -> None:
         self._hub.deliver(events)
@@ -207,13 +214,18 @@ class Application:
         return event_service_pb2.WatchProjectEventsResponse(event=message).SerializeToString()
 
     def _check_health(self) -> bool:
-        healthy = self._backend.check_health(
-            alive=all(part.alive for part in (self._keeper, self._registry_loop, self._rates_loop))
-        )
+        loops = (self._keeper, self._registry_loop, self._rates_loop, self._trust_loop)
+        healthy = self._backend.check_health(alive=all(part.alive for part in loops))
         if self._status != "draining":
             self._health.set_serving(healthy)
             self._status = "healthy" if healthy else "degraded"
         return False
+
+
+def _tls(settings: Settings) -> Tls | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return Tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
 
 
 def _render_heartbeat(project_id: UUID, last_event_id: str) -> bytes:

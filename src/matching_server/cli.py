@@ -13,6 +13,7 @@ import typer
 from matching_server import config
 from matching_server.commands import CannotRun, required
 from matching_server.config import SettingsError
+from matching_server.domain.model import Role
 
 VIOLATED = 1
 USAGE_ERROR = 2
@@ -25,6 +26,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+keys = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+app.add_typer(keys, name="keys")
 
 
 @app.callback()
@@ -120,6 +124,45 @@ def audit(
 
     if not auditing.audit(config.load(), repair=repair):
         raise typer.Exit(VIOLATED)
+
+
+@keys.callback()
+def _keys() -> None:
+    """Keys that callers sign with."""
+
+
+@keys.command("new")
+def new_key(
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Add it to this key file, made where there is none; servers take it up within seconds."
+        ),
+    ] = None,
+    kid: Annotated[str | None, typer.Option("--id", help="Its id; made up where left out.")] = None,
+    not_before: Annotated[
+        str | None, typer.Option(help="When it begins to be valid, such as 2026-01-31T12:00:00Z.")
+    ] = None,
+    not_after: Annotated[str | None, typer.Option(help="When it is no longer valid.")] = None,
+    max_role: Annotated[
+        list[Role] | None,
+        typer.Option(help="Its callers can have this role; may be repeated. Left out: every role."),
+    ] = None,
+    allow_unsigned_body: Annotated[
+        bool, typer.Option("--allow-unsigned-body", help="For buf curl and grpcurl.")
+    ] = False,
+) -> None:
+    """Makes a key. Prints its id where it is added to a file, and all of it, the secret included, where it is not."""
+    from matching_server.commands import keys as command
+
+    command.new(
+        file,
+        kid,
+        not_before=not_before,
+        not_after=not_after,
+        max_roles=max_role or [],
+        allow_unsigned_body=allow_unsigned_body,
+    )
 
 
 def main() -> None:

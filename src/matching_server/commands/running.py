@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -16,10 +15,11 @@ from matching_server import config, logs
 from matching_server.app import Application
 from matching_server.commands import CannotRun, required, seeding
 from matching_server.commands.database import migrate, require_current_schema
+from matching_server.commands.files import write_private
 from matching_server.config import Settings
 from matching_server.domain.errors import StorageUnavailable
 from matching_server.metrics import CannotServeMetrics
-from matching_server.rpc.keys import KeyRing, new_key, read_keys
+from matching_server.rpc.keys import KeyFile, new_key
 from matching_server.rpc.server import CannotListen
 from matching_server.seeding import read_directory
 from matching_server.worker import Worker
@@ -40,12 +40,13 @@ def serve(settings: Settings, connection_file: Path | None, *, workers: bool, sa
     database_url, redis_url = _prepare(settings)
     if settings.hmac_keys_file is None:
         raise CannotRun("MATCHING_HMAC_KEYS_FILE is not set")
-    first, *others = read_keys(settings.hmac_keys_file)
+    keys = KeyFile(settings.hmac_keys_file)
+    first = keys.ring.first
     stop = _hold_back_stop_signals()
     if sample is not None:
         seeding.load(database_url, redis_url, sample, unless_filled=True)
     with _start_errors():
-        application = Application(settings, KeyRing((first, *others)), workers=workers)
+        application = Application(settings, keys, workers=workers)
         address = application.start()
     try:
         with _connection_told(connection_file, settings, first.id, first.secret, address):
@@ -140,7 +141,7 @@ def _embedded_keys_file(data_dir: Path) -> Path:
     path = data_dir / "keys.json"
     if not path.exists():
         key = new_key("embedded", allow_unsigned_body=True)
-        _write_private(path, {"keys": [key.as_json()]})
+        write_private(path, {"keys": [key.as_json()]})
     return path
 
 
@@ -154,7 +155,7 @@ def _connection_told(
         return
     assert settings.database_url is not None
     assert settings.redis_url is not None
-    _write_private(
+    write_private(
         path,
         {
             "address": address,
@@ -168,15 +169,6 @@ def _connection_told(
         yield
     finally:
         path.unlink(missing_ok=True)
-
-
-def _write_private(path: Path, content: dict[str, object]) -> None:
-    """Whole or not at all, and for nobody else to read at any moment."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(content, file, indent=2)
-    temporary.replace(path)
 
 
 def _print_first_call(sample: Path, address: str, connection_file: Path | None) -> None:

@@ -45,9 +45,10 @@ _STAND_IN_SECRET = b"stands in for the secret of a key that does not exist"
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """A verified caller, and until when their claims hold (Unix seconds)."""
+    """A verified caller, the key that they signed with, and until when their claims hold (Unix seconds)."""
 
     caller: Caller
+    kid: str
     nonce: Nonce | None
     claims_expire_at: float
 
@@ -101,7 +102,8 @@ def authenticate(
     caller, expires = _claims(claims_text, key, now)
     if not header.body_signed and not key.allow_unsigned_body:
         _refuse(AuthenticationFault.BODY_UNSIGNED, "the key does not allow calls whose body is unsigned")
-    return Authenticated(caller, Nonce(header.kid, header.nonce) if needs_nonce else None, expires)
+    nonce = Nonce(key.id, header.nonce) if needs_nonce else None
+    return Authenticated(caller, key.id, nonce, expires)
 
 
 def _headers(metadata: Iterable[tuple[str, str | bytes]]) -> tuple[str, _Header]:

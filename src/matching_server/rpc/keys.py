@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from matching_server.domain.model import Role
+from matching_server.rpc.trusted_files import TrustedFiles
 
 MIN_SECRET_BYTES = 32
 """Shorter secrets are weaker than the hash that they feed."""
@@ -84,14 +85,10 @@ class KeyRing:
     def __init__(self, keys: Iterable[Key]) -> None:
         self._keys = _by_id(keys)
 
-    @classmethod
-    def load(cls, path: Path) -> KeyRing:
-        """The keys of a key file.
-
-        Raises:
-            ValueError: the file cannot be read or is not as described above; the message names the fault.
-        """
-        return cls(read_keys(path))
+    @property
+    def first(self) -> Key:
+        """The key that was named first."""
+        return next(iter(self._keys.values()))
 
     def replace(self, keys: Iterable[Key]) -> None:
         """Puts other keys in use, all at once, such as those of a changed file; else as the constructor."""
@@ -103,29 +100,55 @@ class KeyRing:
         return key if key is not None and key.valid_at(now) else None
 
 
-def new_key(kid: str | None = None, *, allow_unsigned_body: bool = False) -> Key:
+class KeyFile:
+    """A key file, and in ``ring`` the keys that it held when it was last in order.
+
+    Raises:
+        ValueError: the file cannot be read now, or is not as described above; the message names file and fault.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._files = TrustedFiles("signing keys", [path], lambda contents: parse_keys(contents[0], path))
+        self.ring = KeyRing(self._files.value)
+
+    def look(self) -> None:
+        """Puts in use what the file holds now: keys that are new, and no longer those that are gone."""
+        if self._files.look():
+            self.ring.replace(self._files.value)
+
+
+def new_key(
+    kid: str | None = None,
+    *,
+    not_before: float | None = None,
+    not_after: float | None = None,
+    allow_unsigned_body: bool = False,
+    max_roles: frozenset[Role] | None = None,
+) -> Key:
     """A key with a fresh random secret and, unless ``kid`` is given, a fresh id."""
     return Key(
         id=kid or f"key-{secrets.token_hex(4)}",
         secret=secrets.token_urlsafe(MIN_SECRET_BYTES),
+        not_before=not_before,
+        not_after=not_after,
         allow_unsigned_body=allow_unsigned_body,
+        max_roles=max_roles,
     )
 
 
-def read_keys(path: Path) -> tuple[Key, ...]:
-    """What a key file holds.
+def parse_keys(content: bytes, path: Path) -> tuple[Key, ...]:
+    """What the content of a key file says.
 
     Raises:
-        ValueError: the file cannot be read or is not as described above; the message names file and fault.
+        ValueError: it is not as described above; the message names the file, ``path``, and the fault.
     """
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(content)
         entries = document.get("keys") if isinstance(document, dict) else None
         if not isinstance(entries, list):
             raise ValueError('there is no list under "keys"')
-        return tuple(_key(entry, number) for number, entry in enumerate(entries, start=1))
-    except OSError as error:
-        raise ValueError(f"key file {path} cannot be read: {error.strerror}") from None
+        keys = tuple(_key(entry, number) for number, entry in enumerate(entries, start=1))
+        return tuple(_by_id(keys).values())
     except json.JSONDecodeError as error:
         raise ValueError(f"key file {path} is not JSON: line {error.lineno}") from None
     except UnicodeDecodeError:
@@ -134,6 +157,17 @@ def read_keys(path: Path) -> tuple[Key, ...]:
         raise ValueError(f"key file {path} is nested too deeply") from None
     except ValueError as error:
         raise ValueError(f"key file {path}: {error}") from None
+
+
+def parse_moment(text: str) -> float:
+    """A time in ISO 8601 with its zone, in Unix seconds; ValueError, without the text, where it is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError("is not a time such as 2025-01-31T12:00:00Z")
+    return moment.timestamp()
 
 
 def _by_id(keys: Iterable[Key]) -> dict[str, Key]:
@@ -174,12 +208,9 @@ def _moment(entry: Mapping[str, object], name: str, kid: str) -> float | None:
     if value is None:
         return None
     try:
-        moment = datetime.fromisoformat(value if isinstance(value, str) else "")
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise ValueError(f"{name} of key {kid} is not a time such as 2025-01-31T12:00:00Z")
-    return moment.timestamp()
+        return parse_moment(value if isinstance(value, str) else "")
+    except ValueError as error:
+        raise ValueError(f"{name} of key {kid} {error}") from None
 
 
 def _roles(value: object, kid: str) -> frozenset[Role] | None:

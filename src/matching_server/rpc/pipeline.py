@@ -52,12 +52,13 @@ _log = structlog.get_logger(__name__)
 class Exchange:
     """One call on its way: what the log line about it needs."""
 
-    __slots__ = ("caller", "correlation_id", "path", "started")
+    __slots__ = ("caller", "correlation_id", "kid", "path", "started")
 
     def __init__(self, path: str, context: grpc.ServicerContext) -> None:
         self.started = time.perf_counter()
         self.path = path
         self.caller: Caller | None = None
+        self.kid: str | None = None
         self.correlation_id = correlation_id(context)
         # gRPC runs each call in a context of its own, so nothing has to be unbound.
         structlog.contextvars.bind_contextvars(correlation_id=self.correlation_id)
@@ -68,6 +69,7 @@ class Exchange:
             "call",
             method=self.path,
             caller=str(self.caller.user_id) if self.caller else None,
+            kid=self.kid,
             code=code.name,
             reason=reason.value if reason else None,
             duration_ms=round((time.perf_counter() - self.started) * 1000, 2),
@@ -163,7 +165,7 @@ class Pipeline:
                 needs_nonce=method.needs_nonce,
             )
             caller, nonce, expires = verified.caller, verified.nonce, verified.claims_expire_at
-            exchange.caller = caller
+            exchange.caller, exchange.kid = caller, verified.kid
             self._limit_rate(caller)
             if method.roles.isdisjoint(caller.roles):
                 raise PermissionDenied(f"none of the caller's roles may call {method.name}")

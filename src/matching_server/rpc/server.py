@@ -85,13 +85,6 @@ def listen(server: grpc.Server, address: str, credentials: grpc.ServerCredential
     return port
 
 
-def tls_credentials(certificate: bytes, key: bytes, client_ca: bytes | None = None) -> grpc.ServerCredentials:
-    """Credentials out of PEM texts; with ``client_ca``, clients have to show a certificate that it signed."""
-    return grpc.ssl_server_credentials(
-        [(key, certificate)], root_certificates=client_ca, require_client_auth=client_ca is not None
-    )
-
-
 def _options(max_connection_age: float) -> list[tuple[str, int]]:
     return [
         # Otherwise a second server would share a taken port in silence.

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from matching_server.domain.model import Role
-from matching_server.rpc.keys import Key, KeyRing, new_key, read_keys
+from matching_server.rpc.keys import Key, KeyFile, KeyRing, new_key, parse_keys
 
 SECRET = "s" * 32
 
@@ -26,7 +26,7 @@ def test_a_file_gives_keys_with_their_limits(tmp_path: Path) -> None:
         "allow_unsigned_body": True,
         "max_roles": ["client", "advisor"],
     }
-    ring = KeyRing.load(write(tmp_path, {"keys": [entry, {"id": "other", "secret": "ä" * 16}]}))
+    ring = KeyFile(write(tmp_path, {"keys": [entry, {"id": "other", "secret": "ä" * 16}]})).ring
     start, end = 1_735_689_600, 1_735_776_000
     key = ring.find("web-1", start)
     assert key is not None
@@ -42,14 +42,14 @@ def test_a_file_gives_keys_with_their_limits(tmp_path: Path) -> None:
     assert not other.allow_unsigned_body
 
 
-def test_a_key_survives_being_written(tmp_path: Path) -> None:
+def test_a_key_survives_being_written() -> None:
     keys = (
         new_key(),
         new_key("mine", allow_unsigned_body=True),
         Key("x", SECRET, 1.0, 2.0, False, frozenset({Role.ADMIN})),
     )
-    file = write(tmp_path, {"keys": [key.as_json() for key in keys]})
-    assert read_keys(file) == keys
+    content = json.dumps({"keys": [key.as_json() for key in keys]})
+    assert parse_keys(content.encode(), Path("keys.json")) == keys
 
 
 def test_new_keys_differ() -> None:
@@ -121,15 +121,15 @@ def test_a_bad_file_stops_the_start_with_one_clear_line(
     tmp_path: Path, content: object, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message) as caught:
-        KeyRing.load(write(tmp_path, content))
+        KeyFile(write(tmp_path, content))
     assert "\n" not in str(caught.value)
     assert "sssssss" not in str(caught.value)
 
 
 def test_a_file_that_is_missing_or_binary_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"nowhere\.json cannot be read"):
-        KeyRing.load(tmp_path / "nowhere.json")
+        KeyFile(tmp_path / "nowhere.json")
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(ValueError, match=r"UTF-8|not JSON"):
-        KeyRing.load(binary)
+        KeyFile(binary)

@@ -257,10 +257,18 @@ def test_every_call_writes_one_line(toy: Toy, server: Serving) -> None:
     assert all(0 <= duration < 10_000 for duration in durations)
     common = {"event": "call", "log_level": "info", "method": full}
     assert logs == [
-        common | {"caller": USER, "code": "NOT_FOUND", "reason": "MATCH_NOT_FOUND", "correlation_id": "c-1"},
+        common
+        | {
+            "caller": USER,
+            "kid": KID,
+            "code": "NOT_FOUND",
+            "reason": "MATCH_NOT_FOUND",
+            "correlation_id": "c-1",
+        },
         common
         | {
             "caller": None,
+            "kid": None,
             "code": "UNAUTHENTICATED",
             "reason": "AUTHENTICATION_ERROR",
             "correlation_id": "c-2",

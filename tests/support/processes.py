@@ -9,8 +9,8 @@ import secrets
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -162,6 +162,17 @@ class ServerProcess:
             return ""
         return "\n".join(self._log_file.read_text(errors="replace").splitlines()[-last:])
 
+    def told(self, event: str) -> int:
+        """How many lines it wrote about such an event, over all its starts."""
+        return self.log(last=10_000).count(f'"event":"{event}"')
+
+    @contextmanager
+    def telling(self, event: str) -> Iterator[None]:
+        """Waits, at the end of the block, until it has written of what was done there."""
+        before = self.told(event)
+        yield
+        eventually(lambda: self.told(event) > before, timeout=20, what=f"{self.name} tells of {event}")
+
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(number)
@@ -206,7 +217,7 @@ class WorkerProcess(ServerProcess):
         return ["worker", *self._settings.arguments]
 
     def _serves_or_ended(self) -> bool:
-        return not self.running or self.log(last=10_000).count('"event":"working"') == self._started
+        return not self.running or self.told("working") == self._started
 
 
 class Servers:

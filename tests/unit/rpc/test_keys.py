@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from matching_server.domain.model import Role
 from matching_server.rpc.keys import Key, KeyFile, KeyRing, new_key, parse_keys
@@ -133,3 +134,31 @@ def test_a_file_that_is_missing_or_binary_is_named(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(ValueError, match=r"UTF-8|not JSON"):
         KeyFile(binary)
+
+
+def test_a_file_is_taken_in_again_where_it_has_changed_and_each_fault_is_told_once(tmp_path: Path) -> None:
+    content = [{"id": "old", "secret": SECRET}]
+    file = write(tmp_path, {"keys": content})
+    keys = KeyFile(file)
+    with capture_logs() as logs:
+        for broken in ("{", "{", "[]"):
+            write(tmp_path, broken)
+            keys.look()
+        write(tmp_path, {"keys": content})
+        keys.look()
+        keys.look()
+        write(tmp_path, {"keys": [{"id": "new", "secret": SECRET}]})
+        keys.look()
+        file.unlink()
+        for _ in range(3):
+            keys.look()
+    faults = [str(line["fault"]) for line in logs if line["log_level"] == "warning"]
+    assert faults == [
+        f"key file {file} is not JSON: line 1",
+        f'key file {file}: there is no list under "keys"',
+        f"{file} cannot be read: No such file or directory",
+    ]
+    told = [line["changed"] for line in logs if line["event"] == "trusted_files_in_use"]
+    assert told == [False, True]
+    assert keys.ring.find("old", 0) is None
+    assert keys.ring.find("new", 0) is not None

@@ -2,50 +2,16 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
 from matching_client import Claims, Credentials
-from matching_client.signing import canonical_string, claims_json, correlation_metadata, needs_signature
+from matching_client.signing import claims_json, correlation_metadata, needs_signature
 from tests.unit.client.scripted import GET_MATCH, KEY_ID, SECRET, USER, WATCH, Received
 
-PAGE = Path(__file__).parents[3] / "docs" / "signing.md"
 CLAIMS = Claims(USER, "ada@example.com", ("client", "admin"))
 NOW = 1_750_000_000.9
 NONCE = "0123456789abcdef0123456789abcdef"
-
-
-def vectors() -> list[tuple[dict[str, str], str, dict[str, str]]]:
-    """The page's test vectors: the table, the text that is signed, the headers."""
-    found = []
-    for section in PAGE.read_text(encoding="utf-8").split("## Test vectors")[1].split("\n### ")[1:]:
-        table = dict(re.findall(r"^\| ([^|`]+?) \| `(.*)` \|$", section, re.MULTILINE))
-        text, headers = re.findall(r"```\n(.*?)\n```", section, re.DOTALL)[:2]
-        found.append((table, text, dict(line.split(": ", 1) for line in headers.splitlines())))
-    return found
-
-
-def test_the_page_has_two_vectors() -> None:
-    assert len(vectors()) == 2
-
-
-@pytest.mark.parametrize("number", [0, 1])
-def test_the_vectors_of_the_page_come_out(number: int) -> None:
-    table, text, headers = vectors()[number]
-    claims = json.loads(headers["x-sheen-claims"])
-    who = Claims(claims["userId"], claims["email"], claims["roles"], claims["expires"])
-    body = bytes.fromhex(table["request, in hex"]) if "request, in hex" in table else None
-    credentials = Credentials(table["key id"], table["secret"], who)
-    now = int(table["timestamp"])
-    signed = credentials.headers(table["method"], body, now=now, nonce=table["nonce"])
-    assert dict(signed) == headers
-    assert (
-        canonical_string(
-            table["key id"], now, table["nonce"], table["method"], headers["x-sheen-claims"], body
-        )
-        == text
-    )
 
 
 def headers(claims: Claims = CLAIMS, body: bytes | None = b"body", lifetime: int = 60) -> Received:

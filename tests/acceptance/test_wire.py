@@ -1,11 +1,8 @@
-"""What every call has in common: signatures, replays, correlation ids, privacy, health and reflection."""
+"""What every call has in common: signatures, correlation ids, privacy, health and reflection."""
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Callable
-from dataclasses import replace
 
 import grpc
 import pytest
@@ -13,19 +10,17 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from advisor_matching.v1.availability_service_pb2 import UpdateAvailabilityRequest
 from advisor_matching.v1.event_service_pb2 import WatchProjectEventsRequest
 from advisor_matching.v1.match_service_pb2 import CreateMatchRequest, GetMatchRequest
-from advisor_matching.v1.types_pb2 import Advisor, AvailabilityStatus
-from matching_client import Claims, MatchNotFound, Unauthenticated
-from matching_client.signing import CLAIMS_HEADER, SIGNATURE_HEADER, Credentials
+from advisor_matching.v1.types_pb2 import Advisor
+from matching_client import Claims, MatchNotFound
+from matching_client.signing import Credentials
 from tests.support.raw import Metadata, SignedCall, answer, open_stream, sign
 from tests.support.wait import eventually
 from tests.support.world import SERVICE, World
 
 PACKAGE = "/advisor_matching.v1"
 CREATE, GET = f"{PACKAGE}.MatchService/CreateMatch", f"{PACKAGE}.MatchService/GetMatch"
-UPDATE = f"{PACKAGE}.AvailabilityService/UpdateAvailability"
 WATCH = f"{PACKAGE}.EventService/WatchProjectEvents"
 PLATFORM = Claims(str(SERVICE), roles=["service"])
 
@@ -34,103 +29,11 @@ def signed(world: World, path: str, request: Message) -> SignedCall:
     return sign(world.servers.all[0].endpoint, PLATFORM, path, request)
 
 
-def assert_replayed(world: World, call: SignedCall, server: int) -> None:
-    with world.channel(server) as channel, pytest.raises(Unauthenticated) as refused:
-        call.open(channel) if call.path == WATCH else call.send(channel)
-    assert refused.value.detail == "REPLAYED"
-
-
-def mutations(world: World) -> list[SignedCall]:
-    """A mutation of each kind, and a stream: signed, and not yet made."""
-    offline = AvailabilityStatus.AVAILABILITY_STATUS_OFFLINE
-    project = world.new_project()
-    world.client(project).create_match(project)
-    return [
-        signed(world, CREATE, CreateMatchRequest(project_id=world.new_project())),
-        signed(
-            world, CREATE, CreateMatchRequest(project_id=world.new_project(), request_id=str(uuid.uuid4()))
-        ),
-        signed(world, UPDATE, UpdateAvailabilityRequest(advisor_id=world.new_advisor(), status=offline)),
-        signed(world, WATCH, WatchProjectEventsRequest(project_id=project, from_start=True)),
-    ]
-
-
-def test_a_signed_mutation_or_stream_is_good_once_on_whichever_server(world: World) -> None:
-    for call in mutations(world):
-        with world.channel() as channel:
-            call.open(channel) if call.path == WATCH else call.send(channel)
-        before = world.statuses()
-        for server in (0, 1):
-            assert_replayed(world, call, server)
-        assert world.statuses() == before
-
-
-def test_a_replay_is_refused_after_a_restart_of_everything(own: World) -> None:
-    server = own.start()
-    calls = mutations(own)
-    with own.channel() as channel:
-        for call in calls:
-            call.open(channel) if call.path == WATCH else call.send(channel)
-    server.kill()
-    server.start()
-    for call in calls:
-        assert_replayed(own, call, 0)
-
-
 def test_a_signed_read_may_be_repeated(world: World) -> None:
     _, _, match = world.matched()
     call = signed(world, GET, GetMatchRequest(match_id=match.id))
     with world.channel() as channel:
         assert call.send(channel) == call.send(channel)
-
-
-def with_header(call: SignedCall, name: str, change: Callable[[str], str]) -> SignedCall:
-    headers = tuple((key, change(value) if key == name else value) for key, value in call.headers)
-    return replace(call, headers=headers)
-
-
-def faults(world: World) -> dict[str, tuple[SignedCall, str]]:
-    """A call with each fault of a signature, and what is said of it."""
-    request = CreateMatchRequest(project_id=world.new_project())
-    good = signed(world, CREATE, request)
-    endpoint, now = world.servers.all[0].endpoint, time.time()
-
-    def signed_with(claims: Claims = PLATFORM, at: float = now, secret: str = endpoint.secret) -> SignedCall:
-        credentials = Credentials(endpoint.key_id, secret, claims)
-        return replace(good, headers=credentials.headers(CREATE, good.body, now=at))
-
-    def expiring(seconds: float) -> Claims:
-        return replace(PLATFORM, expires=int(now + seconds))
-
-    invalid = "SIGNATURE_INVALID"
-    return {
-        "another body": (replace(good, body=b"\n\x01x"), invalid),
-        "another method": (replace(good, path=UPDATE), invalid),
-        "other claims": (with_header(good, CLAIMS_HEADER, lambda c: c.replace("service", "admin")), invalid),
-        "another secret": (signed_with(secret="x" * 32), invalid),
-        "an unknown key": (
-            with_header(good, SIGNATURE_HEADER, lambda s: s.replace("kid=", "kid=x")),
-            invalid,
-        ),
-        "a doubled header": (replace(good, headers=(*good.headers, good.headers[1])), invalid),
-        "no sense": (with_header(good, SIGNATURE_HEADER, lambda _: "v1;nonsense"), invalid),
-        "too old": (signed_with(at=now - 400), "TIMESTAMP_SKEW"),
-        "from the future": (signed_with(at=now + 400), "TIMESTAMP_SKEW"),
-        "expired claims": (signed_with(expiring(-1)), "CLAIMS_EXPIRED"),
-        "claims for ever": (signed_with(expiring(90_000)), "CLAIMS_MALFORMED"),
-        "no user": (signed_with(replace(PLATFORM, user_id="somebody")), "CLAIMS_MALFORMED"),
-    }
-
-
-def test_each_fault_of_a_signature_is_refused_by_its_name_and_changes_nothing(world: World) -> None:
-    told = {}
-    for name, (call, _) in faults(world).items():
-        with world.channel() as channel, pytest.raises(Unauthenticated) as refused:
-            call.send(channel)
-        assert refused.value.reason == "AUTHENTICATION_ERROR"
-        told[name] = refused.value.detail
-    assert told == {name: detail for name, (_, detail) in faults(world).items()}
-    assert world.statuses() == {}
 
 
 def test_a_key_that_allows_it_signs_without_the_body(world: World) -> None:

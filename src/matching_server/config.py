@@ -46,10 +46,16 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr | None = Field(None, description="SQLAlchemy URL, postgresql+psycopg://…")
     redis_url: SecretStr | None = Field(None, description="redis://… or unix://…")
-    hmac_keys_file: Path | None = Field(None, description="JSON file of the signing keys.")
-    tls_cert: Path | None = Field(None, description="PEM certificate chain of the server.")
+    hmac_keys_file: Path | None = Field(
+        None, description="JSON file of the signing keys, read again when it changes."
+    )
+    tls_cert: Path | None = Field(
+        None, description="PEM certificate chain of the server; it, too, and the next two are read again."
+    )
     tls_key: Path | None = Field(None, description="PEM key of the certificate.")
-    tls_client_ca: Path | None = Field(None, description="PEM of the authority whose clients are let in.")
+    tls_client_ca: Path | None = Field(
+        None, description="PEM of the authorities whose clients alone are let in."
+    )
     allow_plaintext: bool = Field(False, description="Serve without TLS beyond loopback.")
     reflection: bool | None = Field(None, description="Serve reflection; unset: on loopback only.")
     metrics_listen: str | None = Field(

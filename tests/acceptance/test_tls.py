@@ -11,10 +11,11 @@ from typing import Any
 
 import grpc
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from advisor_matching.v1.admin_service_pb2 import GetPoolStatusRequest
 from matching_client import MatchingClient
-from tests.support.certificates import Authority, Certificate
+from tests.support.certificates import Authority, Certificate, PrivateKey
 from tests.support.processes import Endpoint, ServerNotReady, ServerProcess
 from tests.support.rewriting import Put, replaced, written_over
 from tests.support.wait import eventually
@@ -139,6 +140,18 @@ def test_under_mutual_tls_a_client_shows_a_certificate_that_holds(
     assert not mutual.lets_in(None)
 
 
+@pytest.mark.parametrize(
+    "key",
+    [rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP384R1())],
+    ids=["RSA", "P-384"],
+)
+def test_keys_of_other_kinds_that_are_taken_serve(
+    own: World, tmp_path: Path, servers_of: Authority, key: PrivateKey
+) -> None:
+    place = Place(own, tmp_path, servers_of.issue("server", key=key), None)
+    assert place.lets_in(servers_of.pem)
+
+
 @either_way
 def test_another_certificate_is_shown_to_new_connections_and_open_ones_stay(
     place: Place, servers_of: Authority, put: Put
@@ -224,6 +237,9 @@ def test_files_that_cannot_be_used_stop_the_start_with_one_line(
     assert "nowhere cannot be read" in refusal(own, **good | {"tls_cert": tmp_path / "nowhere"})
     assert f"{other} and key {key} cannot be used" in refusal(own, **good | {"tls_cert": other})
     assert f"{certificate} and key {empty} cannot be used" in refusal(own, **good | {"tls_key": empty})
+    for kind in (ed25519.Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP521R1())):
+        odd, odd_key = servers_of.issue("odd", key=kind).write(tmp_path, "odd")
+        assert "its key is none of RSA, P-256, P-384" in refusal(own, tls_cert=odd, tls_key=odd_key)
     assert f"client CA {empty} cannot be used" in refusal(own, **good, tls_client_ca=empty)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import ssl
 from pathlib import Path
 from typing import cast
@@ -9,6 +11,14 @@ from typing import cast
 import grpc
 
 from matching_server.rpc.trusted_files import TrustedFiles
+
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
+_KINDS_OF_KEYS = {
+    "RSA": bytes.fromhex("06092a864886f70d010101"),
+    "P-256": bytes.fromhex("06082a8648ce3d030107"),
+    "P-384": bytes.fromhex("06052b81040022"),
+}
+"""Those that gRPC's TLS signs with, and what a certificate says of its key in DER."""
 
 
 class Tls:
@@ -53,12 +63,22 @@ class Tls:
 
     def _configuration(self, contents: list[bytes]) -> grpc.ServerCertificateConfiguration:
         certificate, key, *client_ca = contents
-        self._check()
+        self._check_files()
+        self._check_kind(certificate)
         return grpc.ssl_server_certificate_configuration(
             [(key, certificate)], root_certificates=client_ca[0] if client_ca else None
         )
 
-    def _check(self) -> None:
+    def _check_kind(self, certificate: bytes) -> None:
+        """Other keys would be taken, and then every handshake would fail."""
+        first = _CERTIFICATE.search(certificate)
+        if first is None or not any(kind in base64.b64decode(first[1]) for kind in _KINDS_OF_KEYS.values()):
+            kinds = ", ".join(_KINDS_OF_KEYS)
+            raise ValueError(
+                f"TLS certificate {self._certificate} cannot be used: its key is none of {kinds}"
+            )
+
+    def _check_files(self) -> None:
         """Finds what is wrong with the files: gRPC would keep to the former ones without a word.
 
         Python checks a pair in files alone. Where they are written between reading and checking, the next look finds

@@ -17,6 +17,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from matching_client import MatchingError, Unauthenticated
 from matching_client.catalog import path_of
 from tests.support.contract import SIGNED, name_of
+from tests.support.http2 import Headers, status_of
 from tests.support.raw import Metadata, SignedCall
 from tests.support.world import ADMIN, World
 from tests.unit.rpc.signing import signature
@@ -153,6 +154,7 @@ FAULTS: Mapping[str, Fault] = {
     "an expiry that is no number": with_claims(MALFORMED, lambda: claims(expires=float("nan"))),
     "an expiry without end": with_claims(MALFORMED, lambda: claims(expires=float("inf"))),
     "an expiry beyond floats": with_claims(MALFORMED, lambda: claims(expires=7).replace("7", "1e999")),
+    "an expiry below floats": with_claims(MALFORMED, lambda: claims(expires=7).replace("7", "-1e999")),
     "an expiry of 3,000 digits": with_claims(MALFORMED, lambda: claims(expires=10**3000)),
     "an expiry in two days": with_claims(MALFORMED, lambda: in_seconds(2 * DAY)),
     "expired": with_claims(EXPIRED, lambda: in_seconds(-1)),
@@ -211,3 +213,36 @@ def test_headers_beyond_all_bounds_are_refused_and_others_are_served(
             assert error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert isinstance(refusal(channel, method, ()), Unauthenticated)
     assert world.admin().get_pool_status().total_advisors == 0
+
+
+REFUSED_HERE, REFUSED_BY_THE_CORE = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INTERNAL
+ODD_HEADERS: Mapping[str, tuple[grpc.StatusCode, Headers]] = {
+    "claims in UTF-8": (
+        REFUSED_HERE,
+        [(b"x-sheen-claims", b'{"email": "zo\xc3\xab"}'), (b"x-sheen-signature", b"v1")],
+    ),
+    "claims that are no text": (
+        REFUSED_HERE,
+        [(b"x-sheen-claims", b"\xff\0\n"), (b"x-sheen-signature", b"v1")],
+    ),
+    "a signature that is no text": (
+        REFUSED_HERE,
+        [(b"x-sheen-claims", b"{}"), (b"x-sheen-signature", b"\xff\0")],
+    ),
+    "two values in one": (
+        REFUSED_HERE,
+        [(b"x-sheen-claims", b"{},{}"), (b"x-sheen-signature", b"v1,v1")],
+    ),
+    "a correlation id that is no text": (REFUSED_HERE, [(b"x-correlation-id", b"\xff\n")]),
+    "broken base64": (REFUSED_BY_THE_CORE, [(b"x-sheen-claims-bin", b"%%%")]),
+    "capitals": (REFUSED_BY_THE_CORE, [(b"X-Sheen-Claims", b"{}")]),
+}
+
+
+def test_headers_that_no_library_sends_are_refused_and_others_are_served(world: World) -> None:
+    [server] = world.servers.all
+    path = path_of(SIGNED[0])
+    told = {name: status_of(server.address, path, odd) for name, (_, odd) in ODD_HEADERS.items()}
+    assert told == {name: code.value[0] for name, (code, _) in ODD_HEADERS.items()}
+    assert world.admin().get_pool_status().total_advisors == 0
+    assert "Traceback" not in server.log()

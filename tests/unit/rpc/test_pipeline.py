@@ -30,6 +30,7 @@ from matching_server.rpc.access import SERVICES
 from matching_server.rpc.admission import Turns
 from matching_server.rpc.pipeline import ANONYMOUS, Pipeline
 from matching_server.rpc.registry import method_handlers
+from matching_server.rpc.stream_context import StreamContext
 from tests.unit.rpc.serving import KEYS, Serving, path, serving
 from tests.unit.rpc.signing import KID, NONCE, NOW, USER, claims, headers
 
@@ -351,3 +352,22 @@ def test_a_client_that_leaves_during_a_call_leaves_no_traceback(
     assert server.call("MatchService", "CreateMatch").code is grpc.StatusCode.OK
     assert [record for record in caplog.records if record.name.startswith("grpc.")] == []
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_who_calls_is_found_out_on_the_threads_of_calls(toy: Toy) -> None:
+    """The server has a single thread that polls: what it waits for, every call waits for."""
+    threads: list[str] = []
+
+    def here(_: UUID) -> None:
+        threads.append(threading.current_thread().name)
+
+    def watch_project_events(_request: Any, _call: Call, stream: StreamContext) -> None:
+        stream.fail(MatchNotFound(UUID(ID)))
+
+    watching = SimpleNamespace(watch_project_events=watch_project_events)
+    with serving({"MatchService": toy, "EventService": watching}, count_call=here) as server:
+        server.call("MatchService", "CreateMatch")
+        with pytest.raises(grpc.RpcError):
+            next(server.watch(b""))
+    assert len(threads) == 2
+    assert all(name.startswith("rpc") for name in threads)

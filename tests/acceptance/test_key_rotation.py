@@ -202,9 +202,16 @@ def test_a_key_is_good_from_its_beginning_to_its_end(keys: Keys) -> None:
     def seconds_from_now(seconds: float) -> str:
         return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
-    later = entry_of("later", not_before=seconds_from_now(3600))
-    brief = entry_of("brief", not_before=seconds_from_now(-3600), not_after=seconds_from_now(10))
-    keys.put(later, brief)
-    keys.wait_until("OK", brief)
+    later, other = entry_of("later", not_before=seconds_from_now(3600)), entry_of("other")
+    for seconds in (4, 12, 36):
+        began, ends = seconds_from_now(-3600), seconds_from_now(seconds)
+        brief = entry_of("brief", not_before=began, not_after=ends)
+        keys.put(later, brief, other)
+        keys.wait_until("OK", other)
+        if keys.told(brief) == "OK":
+            break
+        other = entry_of("other")
+    else:
+        pytest.fail("no key was good before its end, even where that was half a minute away")
     assert keys.told(later) == INVALID
-    keys.wait_until(INVALID, brief)
+    eventually(lambda: keys.told(brief) == INVALID, timeout=40, interval=0.1, what="the end has come")

@@ -161,7 +161,7 @@ def test_another_certificate_is_shown_to_new_connections_and_open_ones_stay(
     with place.client(servers_of.pem) as old, watching(old, project) as watch:
         put(place.certificate, new.pem)
         put(place.key, new.key)
-        eventually(lambda: place.lets_in(others.pem), what="the new certificate is shown")
+        eventually(lambda: place.lets_in(others.pem), timeout=20, what="the new certificate is shown")
         assert not place.lets_in(servers_of.pem)
         # It trusts the old authority alone: a new connection would be refused.
         match = old.create_match(project).match
@@ -176,10 +176,14 @@ def test_another_authority_of_clients_is_asked_about_new_connections_and_open_on
     former, newcomer = clients_of.issue("former"), others.issue("newcomer")
     with mutual.client(servers_of.pem, former) as old, watching(old, project) as watch:
         put(mutual.client_ca, clients_of.pem + others.pem)
-        eventually(lambda: mutual.lets_in(servers_of.pem, newcomer), what="both authorities are trusted")
+        eventually(
+            lambda: mutual.lets_in(servers_of.pem, newcomer), timeout=20, what="both authorities are trusted"
+        )
         assert mutual.lets_in(servers_of.pem, former)
         put(mutual.client_ca, others.pem)
-        eventually(lambda: not mutual.lets_in(servers_of.pem, former), what="the former one no longer is")
+        eventually(
+            lambda: not mutual.lets_in(servers_of.pem, former), timeout=20, what="the former one no longer is"
+        )
         assert mutual.lets_in(servers_of.pem, newcomer)
         match = old.create_match(project).match
         assert next(watch).match.match_id == match.id
@@ -210,7 +214,7 @@ def test_files_that_are_broken_or_do_not_fit_leave_the_former_ones_in_use(
     mutual.client_ca.write_bytes(clients_of.pem)
     replaced(mutual.key, new.key)
     replaced(mutual.certificate, new.pem)
-    eventually(lambda: mutual.shown() != before, what="the new certificate is shown")
+    eventually(lambda: mutual.shown() != before, timeout=20, what="the new certificate is shown")
     assert mutual.lets_in(servers_of.pem, client)
     assert "PRIVATE KEY" not in mutual.server.log(last=10_000)
     assert "Traceback" not in mutual.server.log(last=10_000)

@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from advisor_matching.v1.admin_service_pb2 import GetPoolStatusRequest
@@ -230,6 +231,16 @@ def refusal(world: World, **settings: Any) -> str:
     return said[-1]
 
 
+def sealed(key: Path) -> Path:
+    """The key, encrypted."""
+    password = serialization.BestAvailableEncryption(b"password")
+    private = serialization.load_pem_private_key(key.read_bytes(), None)
+    encoded = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, password)
+    path = key.with_suffix(".sealed")
+    path.write_bytes(encoded)
+    return path
+
+
 def test_files_that_cannot_be_used_stop_the_start_with_one_line(
     own: World, tmp_path: Path, servers_of: Authority, clients_of: Authority
 ) -> None:
@@ -241,6 +252,7 @@ def test_files_that_cannot_be_used_stop_the_start_with_one_line(
     assert "nowhere cannot be read" in refusal(own, **good | {"tls_cert": tmp_path / "nowhere"})
     assert f"{other} and key {key} cannot be used" in refusal(own, **good | {"tls_cert": other})
     assert f"{certificate} and key {empty} cannot be used" in refusal(own, **good | {"tls_key": empty})
+    assert refusal(own, **good | {"tls_key": sealed(key)}).endswith("cannot be used: not PEM, or encrypted")
     for kind in (ed25519.Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP521R1())):
         odd, odd_key = servers_of.issue("odd", key=kind).write(tmp_path, "odd")
         assert "its key is none of RSA, P-256, P-384" in refusal(own, tls_cert=odd, tls_key=odd_key)

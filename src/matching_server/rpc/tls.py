@@ -100,6 +100,6 @@ class Tls:
 
 
 def _reason(error: OSError) -> str:
-    """Without the numbers of lines in OpenSSL."""
+    """Without the numbers of lines in OpenSSL, which has no name for text that it cannot read."""
     reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
-    return (reason or "it is not PEM").lower().replace("_", " ")
+    return reason.lower().replace("_", " ") if reason else "not PEM, or encrypted"

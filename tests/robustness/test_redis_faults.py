@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
-import redis
+from collections.abc import Callable
 
 from advisor_matching.v1.types_pb2 import ProjectEvent
 from matching_client import MatchingClient, Watch
-from matching_server.embedded import EmbeddedRedis, EmbeddedServices
+from matching_server.embedded import EmbeddedServices
+from tests.support.redis_faults import FAULTS
 from tests.support.rounds import rounds
 from tests.support.wait import eventually
 from tests.support.world import World
@@ -48,34 +44,6 @@ class Receipts:
     def delays(self, first: int) -> list[float]:
         """Seconds from when each event happened to its receipt, from that one on."""
         return [at - event.timestamp.ToNanoseconds() / 1e9 for event, at in self.received[first:]]
-
-
-@contextmanager
-def killed(server: EmbeddedRedis) -> Iterator[None]:
-    server.kill()
-    yield
-    server.restart()
-
-
-@contextmanager
-def frozen(server: EmbeddedRedis) -> Iterator[None]:
-    os.kill(server.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(server.pid, signal.SIGCONT)
-
-
-@contextmanager
-def emptied(server: EmbeddedRedis) -> Iterator[None]:
-    with redis.Redis.from_url(server.url) as client:
-        client.flushall()
-        # Who is subscribed is not told, and has to notice.
-        client.client_kill_filter(_type="pubsub", skipme=True)
-    yield
-
-
-FAULTS = {"killed": killed, "frozen": frozen, "emptied": emptied}
 
 
 def delays_of_more(world: World, project: str, receipts: Receipts) -> list[float]:

@@ -31,6 +31,18 @@ SELECT :project, last_seq, :type,
 FROM head
 RETURNING seq
 """
+_APPEND_MESSAGES = """
+WITH head AS (
+    INSERT INTO project_event_heads AS h (project_id, last_seq) VALUES (:project, :count)
+    ON CONFLICT (project_id) DO UPDATE SET last_seq = h.last_seq + :count
+    RETURNING last_seq - :count AS before
+)
+INSERT INTO project_events (project_id, seq, type, payload)
+SELECT :project, seq, 'message.new', jsonb_build_object('id', gen_random_uuid(), 'project_id', CAST(:project AS uuid),
+    'actor_type', 'assistant', 'message_type', 'user', 'mode', 'unified', 'text', repeat('x', :size), 'seq', seq,
+    'client_msg_id', gen_random_uuid(), 'created_at', clock_timestamp())
+FROM head, generate_series(before + 1, before + :count) AS seq
+"""
 _SESSION = """
 INSERT INTO unified_chat_sessions (project_id, user_id, actor_type, session_state)
 VALUES (:project, :advisor, 'advisor', 'active')
@@ -88,6 +100,10 @@ class History:
         values = [None if value is None else str(value) for value in payload.values()]
         seq = self.ask(_APPEND, project=project_id, type=type_, keys=list(payload), values=values)
         return int(seq)
+
+    def messages(self, project_id: UUID, count: int, *, size: int) -> None:
+        """Appends so many events of chat messages, of that many characters each, and tells no server."""
+        self.run(_APPEND_MESSAGES, project=project_id, count=count, size=size)
 
     def pending(self, project_id: UUID | None = None) -> UUID:
         """A match that waits for an advisor."""

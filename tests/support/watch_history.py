@@ -231,16 +231,24 @@ def _misplaced(watcher: Watcher, connection: Connection, log: Log) -> Iterator[s
     for message in connection.told:
         if isinstance(message, Event):
             told.add(message.seq)
-            passed = [one.seq for one in log.between(start, message.seq - 1) if watcher.wants(one)] if first else []
+            passed = (
+                [one.seq for one in log.between(start, message.seq - 1) if watcher.wants(one)]
+                if first
+                else []
+            )
             if first and (passed or message.seq <= start):
-                yield f"began after {start} with {message.seq}" + (f", passing {_some(passed)}" if passed else "")
+                yield f"began after {start} with {message.seq}" + (
+                    f", passing {_some(passed)}" if passed else ""
+                )
             first = False
             continue
         place = log.places.get(message.id)
         if place is None:
             yield f"a heartbeat names {message.id}, which is no place in the log"
             continue
-        ahead = [one.seq for one in log.between(complete, place) if watcher.wants(one) and one.seq not in told]
+        ahead = [
+            one.seq for one in log.between(complete, place) if watcher.wants(one) and one.seq not in told
+        ]
         if ahead:
             yield f"a heartbeat names {place}, but {_some(ahead)} had not been told"
         if place < max(told, default=start):
@@ -286,7 +294,7 @@ _PAYLOADS = {
 """The field of a payload by its event; every other one tells of a match."""
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=2_000)
 def _told_digest(data: bytes) -> str:
     event = ProjectEvent.FromString(data)
     payload = getattr(event, _PAYLOADS.get(event.type, "match"))

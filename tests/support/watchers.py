@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
-import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -23,6 +19,8 @@ from tests.support.watch_history import Connection, Watcher
 
 _PAUSE_SECONDS = 0.05
 _JOIN_SECONDS = 30.0
+_MOST = 20_000
+"""Messages after which somebody leaves, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class Habits:
     away: float = 0.2
     """Between two."""
     naps: float = 0.0
-    """How long it reads nothing, once a connection; exactly this long."""
+    """For just so long it reads nothing, once a connection: from its first heartbeat on, when it is up to date."""
 
 
 class RawWatcher:
@@ -91,7 +89,7 @@ class RawWatcher:
         )
         stays = _JOIN_SECONDS if self._hurried.is_set() else self._dice.uniform(0.1, self._habits.stays)
         client = self._dice.choice(self._clients)
-        self._call = client.stubs.event.WatchProjectEvents(request, timeout=stays + self._habits.naps)
+        self._call = client.stubs.event.WatchProjectEvents(request, timeout=stays + 2 * self._habits.naps)
         try:
             connection.start = str(dict(self._call.initial_metadata()).get(START_HEADER, ""))
             self._read(connection)
@@ -100,12 +98,14 @@ class RawWatcher:
             connection.end = ended.reason or ended.code.name
 
     def _read(self, connection: Connection) -> None:
-        leaves = self._dice.randint(1, 2_000)
+        leaves = int(self._dice.triangular(1, _MOST, 1))
+        tired = self._habits.naps > 0
         for number, response in enumerate(self._call, 1):
             connection.hear(response.event)
-            if number == 1 and self._habits.naps:
+            if tired and response.event.HasField("heartbeat"):
+                tired = False
                 self._hurried.wait(self._habits.naps)
-            if number == leaves and not self._hurried.is_set():
+            elif number == leaves and not self._hurried.is_set():
                 self._call.cancel()
         connection.end = "OK"
 

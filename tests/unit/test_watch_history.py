@@ -75,9 +75,7 @@ def change(number: int, *told: int | Event | Heartbeat) -> Callable[[Watcher], N
     """Another course of one of the connections of ``good``."""
 
     def plant(watcher: Watcher) -> None:
-        watcher.connections[number].told = [
-            event(each) if isinstance(each, int) else each for each in told
-        ]
+        watcher.connections[number].told = [event(each) if isinstance(each, int) else each for each in told]
 
     return plant
 

@@ -95,6 +95,8 @@ def _options(max_connection_age: float) -> list[tuple[str, int]]:
         # A peer that froze is found out within 15 s; clients may ask as often.
         ("grpc.keepalive_time_ms", 10_000),
         ("grpc.keepalive_timeout_ms", 5_000),
+        # The time-out that grpcio keeps to, whatever the one above says: 60 s where it is left out.
+        ("grpc.http2.ping_timeout_ms", 5_000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ("grpc.http2.max_pings_without_data", 0),

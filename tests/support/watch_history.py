@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, lru_cache
+from sys import intern
 from typing import Any
 from uuid import UUID
 
@@ -63,7 +64,9 @@ class Connection:
         if event.WhichOneof("payload") == "heartbeat":
             self.told.append(Heartbeat(event.heartbeat.last_event_id))
         else:
-            self.told.append(Event(event.seq, event.id, event.type, _told_digest(event.SerializeToString())))
+            # Interned, since many are told the same: a long run has a million of these.
+            digest = intern(_told_digest(event.SerializeToString()))
+            self.told.append(Event(event.seq, intern(event.id), intern(event.type), digest))
 
     @property
     def position(self) -> str:

@@ -33,6 +33,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
     # Finds a peer that is gone without a word while calls are open.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    # The time-out that grpcio keeps to, whatever the one above says: 60 s where it is left out.
+    ("grpc.http2.ping_timeout_ms", 10_000),
     # Back soon after a restart of the server.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1_000),

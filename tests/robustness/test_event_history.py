@@ -46,14 +46,19 @@ BURST, BURST_SIZE = 2_000, 8_000
 """Events that come at once, and the characters of each. For who does not read, some 4 MB wait at the wire, and 1,000
 events before it: more than that, and the stream is cut.
 """
-BURST_SECONDS, NAP_SECONDS = 3.0, 4.0
+BURST_SECONDS, NAP_SECONDS = 4.0, 4.0
+QUIET_SECONDS = 4.0
+"""Longer than the silence before a heartbeat, which is 1 s here."""
 CALL_SECONDS = 1.0
 CATCH_UP_SECONDS = 30.0
+SHOWN = 3
+"""Violations of each kind that a failure lists."""
 ROAMS = Habits()
 VANISHES = Habits(stays=1.5, away=3.0)
 FILTERS = Habits(types=["advisor.match_declined"])
 SLEEPS = Habits(stays=5.0, naps=NAP_SECONDS)
 FROM_START = Habits(from_start=True)
+LINGERS = Habits(stays=8.0)
 
 
 class Crowd:
@@ -191,25 +196,31 @@ def torment_redis(redis: EmbeddedRedis, dice: Random, ended: Event) -> Counter[s
     return done
 
 
-def burst(url: str, project: str, ended: Event) -> Counter[str]:
-    """Many large events at once, of which no hint tells; how often."""
-    done: Counter[str] = Counter()
+def write_by_sql(
+    url: str, project: str, count: int, size: int, within: float, dice: Random, ended: Event
+) -> None:
+    """So many events at once, of which no hint tells; and again, each time within so many seconds."""
     with connected(url) as conn:
-        while not ended.wait(BURST_SECONDS):
-            History(conn).messages(UUID(project), BURST, size=BURST_SIZE)
-            done["bursts"] += 1
-    return done
+        while not ended.wait(dice.uniform(within / 2, within)):
+            History(conn).messages(UUID(project), count, size=size)
 
 
 @contextmanager
-def turmoil(world: World, services: EmbeddedServices, fat: str, seed: int) -> Iterator[Counter[str]]:
+def turmoil(
+    world: World, services: EmbeddedServices, quiet: str, fat: str, seed: int
+) -> Iterator[Counter[str]]:
     """Whatever can go wrong does so while the block runs; afterwards all is well, and counted."""
-    ended, done = Event(), Counter[str]()
-    with ThreadPoolExecutor(3) as pool:
+    ended, done, url = Event(), Counter[str](), services.database_url
+    with ThreadPoolExecutor(4) as pool:
         doing = [
             pool.submit(torment_servers, world.servers.all, Random(f"{seed}/servers"), ended),
             pool.submit(torment_redis, services.redis, Random(f"{seed}/redis"), ended),
-            pool.submit(burst, services.database_url, fat, ended),
+        ]
+        writing = [
+            pool.submit(write_by_sql, url, quiet, 2, 10, QUIET_SECONDS, Random(f"{seed}/quiet"), ended),
+            pool.submit(
+                write_by_sql, url, fat, BURST, BURST_SIZE, BURST_SECONDS, Random(f"{seed}/fat"), ended
+            ),
         ]
         try:
             yield done
@@ -217,14 +228,19 @@ def turmoil(world: World, services: EmbeddedServices, fat: str, seed: int) -> It
             ended.set()
         for each in doing:
             done += each.result()
+        for written in writing:
+            written.result()
 
 
-def gather(crowd: Crowd, busy: list[str], fat: str) -> None:
+def gather(crowd: Crowd, busy: list[str], quiet: str, fat: str) -> None:
     """Those who are there from the beginning."""
     for number, project in enumerate(busy):
         crowd.stays(project, ROAMS, server=number % SERVERS)
         for habits in (ROAMS, FROM_START, VANISHES, FILTERS):
             crowd.roams(project, habits)
+    crowd.stays(quiet, ROAMS, server=0)
+    for habits in (LINGERS, LINGERS, VANISHES):
+        crowd.roams(quiet, habits)
     for habits in (ROAMS, SLEEPS):
         crowd.roams(fat, habits)
 
@@ -237,16 +253,16 @@ def test_what_every_watcher_was_told_agrees_with_the_log_whatever_happens(
     wanted, seed = rounds(2_000, full=25_000), new_seed()
     mortal.start_together(SERVERS, "--no-workers", heartbeat_seconds=1)
     mortal.new_advisor(slots=100)
-    *busy, fat = projects = [mortal.new_project() for _ in range(PROJECTS + 1)]
+    *busy, quiet, fat = projects = [mortal.new_project() for _ in range(PROJECTS + 2)]
     crowd, written = Crowd(mortal, seed), Written(mortal, busy, seed)
     began = time.monotonic()
-    gather(crowd, busy, fat)
+    gather(crowd, busy, quiet, fat)
     try:
         with ThreadPoolExecutor(WRITERS + REPLICAS) as pool, replica(own_services) as runner:
             writers = [pool.submit(written.write, number) for number in range(WRITERS)]
             writers += [pool.submit(written.write_within, runner, number) for number in range(REPLICAS)]
             try:
-                with turmoil(mortal, own_services, fat, seed) as done:
+                with turmoil(mortal, own_services, quiet, fat, seed) as done:
                     eventually(lambda: written.count >= wanted / 2, timeout=rounds(60, full=900))
                     for project in projects:
                         crowd.roams(project, FROM_START)
@@ -257,6 +273,9 @@ def test_what_every_watcher_was_told_agrees_with_the_log_whatever_happens(
                 writer.result()
         took = time.monotonic() - began
         crowd.hurry()
+        for project in projects:
+            # The last one is for everybody to find by looking.
+            History(mortal.conn).messages(UUID(project), 1, size=1)
         logs = {project: read_log(mortal.conn, project) for project in projects}
 
         def behind() -> list[str]:
@@ -279,8 +298,15 @@ def test_what_every_watcher_was_told_agrees_with_the_log_whatever_happens(
         f"{sum(len(log.events) for log in logs.values())} events in {took:.0f} s,"
         f" {told} messages to {len(crowd.everybody)} watchers, {dict(done)}, {dict(crowd.ends())}; seed {seed}"
     )
-    for project, log in logs.items():
-        violations = judge([watcher.history for watcher in crowd.of[project]], log)
-        assert violations == {}, f"seed {seed}"
+    judged = [
+        judge([watcher.history for watcher in crowd.of[project]], logs[project]) for project in projects
+    ]
+    said = [
+        f"{name} ({len(lines)}): {line}"
+        for violations in judged
+        for name, lines in violations.items()
+        for line in lines[:SHOWN]
+    ]
+    assert not said, "\n".join([f"seed {seed}", *said])
     assert late == [], f"seed {seed}"
     mortal.assert_sound()

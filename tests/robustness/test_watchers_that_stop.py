@@ -93,7 +93,8 @@ def test_who_stops_reading_is_cut_while_all_others_get_everything_and_can_resume
     server, project = own.start("--no-workers", heartbeat_seconds=1), own.new_project()
     stuck, history = Stream(own, project), History(own.conn)
     others = [
-        RawWatcher(f"other {n}", project, [own.service()], Habits(stays=60), Random(n)) for n in range(2)
+        RawWatcher(f"other {n}", project, [own.caller(uuid4(), "service")], Habits(stays=60), Random(n))
+        for n in range(2)
     ]
     eventually(lambda: all(other.position for other in others), what="the others watch")
     history.messages(UUID(project), 1, size=SIZE)

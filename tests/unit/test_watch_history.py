@@ -113,6 +113,7 @@ FAULTS: dict[str, tuple[Callable[[Watcher], None], set[str]]] = {
         change(4, 9, beat(10), 10, 11, 12),
         {"resumable"},
     ),
+    "a later heartbeat ahead": (change(4, 9, beat(9), beat(11), 10, 11, 12), {"resumable"}),
     "a heartbeat at the begin, ahead": (change(4, beat(9), 9, 10, 11, 12), {"resumable"}),
     "a heartbeat behind what was told": (change(4, 9, 10, beat(9), 11, 12), {"resumable"}),
     "a heartbeat of another log": (change(4, 9, 10, Heartbeat("other-10"), 11, 12), {"resumable"}),

@@ -111,7 +111,9 @@ def replica(services: EmbeddedServices) -> Iterator[Runner]:
     settings = Settings(
         database_url=SecretStr(services.database_url), redis_url=SecretStr(services.redis_url)
     )
-    backend = Backend(settings, workers=False, show=lambda _: None, look_at=lambda _: None)
+    backend = Backend(
+        settings, workers=False, show=lambda _: None, look_at=lambda _: None, look_at_streams=lambda: None
+    )
     backend.start()
     try:
         yield backend.runner

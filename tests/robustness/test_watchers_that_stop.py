@@ -58,7 +58,7 @@ class Stream:
     def __init__(self, world: World, project: str, *, after: str = "", from_start: bool = False) -> None:
         self.connection = Connection(after, from_start)
         request = WatchProjectEventsRequest(project_id=project, last_event_id=after, from_start=from_start)
-        self._call = world.caller(uuid4(), "service").stubs.event.WatchProjectEvents(request, timeout=60)
+        self._call = world.caller(uuid4(), "service").stubs.event.WatchProjectEvents(request, timeout=300)
         self.connection.start = str(dict(self._call.initial_metadata()).get(START_HEADER, ""))
 
     def read(self, count: int) -> None:
@@ -99,7 +99,7 @@ def test_who_stops_reading_is_cut_while_all_others_get_everything_and_can_resume
     eventually(lambda: all(other.position for other in others), what="the others watch")
     history.messages(UUID(project), 1, size=SIZE)
     stuck.read(1)
-    before, batches = megabytes(server), rounds(4, full=20)
+    before, batches = megabytes(server), rounds(4, full=12)
     for number in range(batches):
         history.messages(UUID(project), BATCH, size=SIZE)
         end = read_log(own.conn, project).end
@@ -222,7 +222,7 @@ def test_who_vanishes_is_let_go(
     with watcher_process(own, project) as watcher:
         history.messages(UUID(project), 1, size=1)
         assert watcher.line() == "1"
-        assert is_watched(redis_url, project)
+        eventually(lambda: is_watched(redis_url, project), what="hints are asked for")
         began = time.monotonic()
         watcher.signal(how)
         eventually(lambda: not is_watched(redis_url, project), timeout=within, what="the stream is gone")

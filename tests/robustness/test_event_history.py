@@ -252,7 +252,7 @@ def test_what_every_watcher_was_told_agrees_with_the_log_whatever_happens(
     mortal: World, own_services: EmbeddedServices, tell: Tell
 ) -> None:
     """Each event once, in order, none missing and none made up; and from every id it goes on right after it."""
-    wanted, seed = rounds(2_000, full=25_000), new_seed()
+    wanted, seed = rounds(1_500, full=25_000), new_seed()
     mortal.start_together(SERVERS, "--no-workers", heartbeat_seconds=1)
     mortal.new_advisor(slots=100)
     *busy, quiet, fat = projects = [mortal.new_project() for _ in range(PROJECTS + 2)]

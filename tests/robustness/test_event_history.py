@@ -252,12 +252,17 @@ def test_what_every_watcher_was_told_agrees_with_the_log_whatever_happens(
     mortal: World, own_services: EmbeddedServices, tell: Tell
 ) -> None:
     """Each event once, in order, none missing and none made up; and from every id it goes on right after it."""
-    wanted, seed = rounds(1_500, full=25_000), new_seed()
+    wanted, least, seed = rounds(800, full=25_000), rounds(12, full=200), new_seed()
     mortal.start_together(SERVERS, "--no-workers", heartbeat_seconds=1)
     mortal.new_advisor(slots=100)
     *busy, quiet, fat = projects = [mortal.new_project() for _ in range(PROJECTS + 2)]
     crowd, written = Crowd(mortal, seed), Written(mortal, busy, seed)
     began = time.monotonic()
+
+    def is_through(share: float) -> bool:
+        """Whether that share of the writes is done, and of the least time that it is to take."""
+        return written.count >= share * wanted and time.monotonic() - began >= share * least
+
     gather(crowd, busy, quiet, fat)
     try:
         with ThreadPoolExecutor(WRITERS + REPLICAS) as pool, replica(own_services) as runner:
@@ -265,10 +270,10 @@ def test_what_every_watcher_was_told_agrees_with_the_log_whatever_happens(
             writers += [pool.submit(written.write_within, runner, number) for number in range(REPLICAS)]
             try:
                 with turmoil(mortal, own_services, quiet, fat, seed) as done:
-                    eventually(lambda: written.count >= wanted / 2, timeout=rounds(60, full=900))
+                    eventually(lambda: is_through(0.5), timeout=rounds(60, full=900))
                     for project in projects:
                         crowd.roams(project, FROM_START)
-                    eventually(lambda: written.count >= wanted, timeout=rounds(60, full=900))
+                    eventually(lambda: is_through(1.0), timeout=rounds(60, full=900))
             finally:
                 written.stopped.set()
             for writer in writers:

@@ -234,6 +234,25 @@ def test_who_vanishes_is_let_go(
     tell(f"after {took:.1f} s")
 
 
+def test_a_log_that_is_replaced_under_its_watchers_ends_their_streams(own: World) -> None:
+    own.start("--no-workers")
+    project, history = own.new_project(), History(own.conn)
+    history.messages(UUID(project), 5, size=1)
+    with own.service().watch(project, from_start=True) as watch:
+        assert [next(watch).seq for _ in range(5)] == [1, 2, 3, 4, 5]
+        # As it was after the third event; then others happen.
+        own.execute(
+            "WITH head AS (UPDATE project_event_heads SET last_seq = 3),"
+            " gone AS (DELETE FROM project_events WHERE seq > 3)"
+            " UPDATE event_log_epoch SET epoch = gen_random_uuid()"
+        )
+        history.messages(UUID(project), 3, size=1)
+        # Whatever comes before the replacement is noticed, it is told in the end that its place is no more.
+        with pytest.raises(EventIdUnknown):
+            list(watch)
+    assert [event.seq for event in own.watched(project, 6)] == [1, 2, 3, 4, 5, 6]
+
+
 def test_the_ids_of_a_log_that_was_replaced_by_a_backup_are_unknown(own: World) -> None:
     """And not taken for places in the other log, whose events have the same numbers."""
     server = own.start("--no-workers")

@@ -163,6 +163,11 @@ class EventSource:
         """The events after number ``seq``, in order."""
         return self._database.read(lambda conn: event_log.read_after(conn, project_id, seq, limit))
 
+    def was_replaced(self) -> bool:
+        """Whether the database has other logs than when this was last asked, such as those of a backup."""
+        before, self.epoch = self.epoch, self._database.read(event_log.epoch)
+        return before != self.epoch
+
     def moved_on(self, shown: Mapping[UUID, int]) -> list[UUID]:
         """Projects whose log goes beyond these numbers."""
         return self._database.read(lambda conn: event_log.moved_on(conn, shown))

@@ -145,6 +145,16 @@ class Hub:
         watch.finish(error)
         self._senders.schedule(watch)
 
+    def forget(self, error: DomainError) -> None:
+        """Ends every stream, and forgets how far logs have been shown: they are others now."""
+        with self._lock:
+            watches = [watch for tail in self._tails.values() for watch in tail.all]
+            for project_id in self._tails:
+                self._subscriptions.remove(project_id)
+            self._tails.clear()
+        for watch in watches:
+            self.end(watch, error)
+
     def deliver(self, events: Iterable[ProjectEvent]) -> None:
         """Shows committed events to their watchers; where nobody watches this costs a look-up."""
         for event in events:

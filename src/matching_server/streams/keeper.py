@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from matching_server.domain.errors import AuthenticationFault, Unauthenticated
+from matching_server.domain.errors import AuthenticationFault, EventIdUnknown, Unauthenticated
 from matching_server.operations.watching import EventSource
 from matching_server.streams.hub import Hub
 from matching_server.streams.watch import Watch
@@ -62,6 +62,9 @@ class Keeper:
         """Finds what no hint told of."""
         while not self._stopping.wait(_LOOK_SECONDS):
             try:
+                if self._source.was_replaced():
+                    _log.warning("event_log_replaced")
+                    self._hub.forget(EventIdUnknown())
                 shown = self._hub.shown()
                 for project_id in self._source.moved_on(shown) if shown else ():
                     self._hub.look_at(project_id)

@@ -37,7 +37,7 @@ class MemoryLog(EventSource):
     """The logs of all projects. ``hold`` and ``fail`` are for the tests to set."""
 
     def __init__(self) -> None:
-        self.epoch = uuid4()
+        self.epoch = self.stored_epoch = uuid4()
         self.now: WatchRights | None = EVERYTHING
         """What anybody who asks may see."""
         self.asked_for_rights = 0
@@ -81,6 +81,18 @@ class MemoryLog(EventSource):
             found = self._events[project_id][begin : begin + limit]
         self._answer()
         return found
+
+    def was_replaced(self) -> bool:
+        """As the database would answer."""
+        self._answer()
+        replaced, self.epoch = self.epoch != self.stored_epoch, self.stored_epoch
+        return replaced
+
+    def replace(self) -> None:
+        """Another database with other logs, none of which has an event yet."""
+        with self._lock:
+            self.stored_epoch = uuid4()
+            self._events.clear()
 
     def moved_on(self, shown: Mapping[UUID, int]) -> list[UUID]:
         """As the database would answer."""

@@ -12,6 +12,7 @@ import pytest
 from matching_server.domain.errors import (
     AuthenticationFault,
     Draining,
+    EventIdUnknown,
     EventsCompacted,
     SlowConsumer,
     Unauthenticated,
@@ -276,3 +277,20 @@ def test_stopping_ends_every_thread_with_streams_open() -> None:
     for reader in readers:
         reader.on_end()
     assert len(stage.hub.watches()) == 0
+
+
+def test_logs_that_were_replaced_end_every_stream_and_are_shown_from_their_beginning(
+    fast: None, stage: Stage
+) -> None:
+    readers = [stage.open() for _ in range(3)]
+    for _ in range(3):
+        stage.commit()
+    for reader in readers:
+        arrives(reader, [1, 2, 3])
+    stage.log.replace()
+    for reader in readers:
+        assert isinstance(ended(reader), EventIdUnknown)
+    eventually(lambda: not stage.hints.wanted, what="nobody watches")
+    late = stage.open()
+    stage.commit()
+    arrives(late, [1])

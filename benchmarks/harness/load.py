@@ -11,20 +11,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
-import multiprocessing
-import signal
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import grpc
 import grpc.aio
 
+from benchmarks.harness.remote import Remote
 from benchmarks.harness.results import BenchmarkError
 
 Metadata = tuple[tuple[str, str], ...]
@@ -91,23 +89,11 @@ class Window:
         return 1000 * statistics.median(self.latencies)
 
 
-class LoadGenerator:
+class LoadGenerator(Remote):
     """The process, for as long as the block runs."""
 
-    def __enter__(self) -> Self:
-        spawn = multiprocessing.get_context("spawn")
-        self._pipe, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_serve, args=(theirs,), name="load", daemon=True)
-        self._process.start()
-        theirs.close()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._pipe.close()
-        self._process.kill()
-        self._process.join()
+    def __init__(self) -> None:
+        super().__init__(_serve, "load generator")
 
     def run(self, load: GrpcLoad | HttpLoad) -> Window:
         """Makes the calls, and returns when the last one has its answer.
@@ -115,21 +101,13 @@ class LoadGenerator:
         Raises:
             BenchmarkError: a call failed.
         """
-        try:
-            self._pipe.send(load)
-            result = self._pipe.recv()
-        except (EOFError, BrokenPipeError):
-            raise BenchmarkError("the load generator died") from None
-        if isinstance(result, str):
-            raise BenchmarkError(result)
-        assert isinstance(result, Window)
-        return result
+        window = self.ask(load)
+        assert isinstance(window, Window)
+        return window
 
 
 def _serve(pipe: Connection) -> None:
-    """The generator's main loop: it ends when nobody is there any more."""
-    # Ctrl-C is for the process that started it, which ends this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """The generator's main loop."""
     gc.disable()
     while True:
         try:
@@ -215,14 +193,15 @@ async def _timed(callers: Sequence[Caller], count: int, budget: float) -> Window
             for caller in callers:
                 group.create_task(run(caller))
     except ExceptionGroup as group_error:
-        raise BenchmarkError(f"a call failed: {_told(group_error.exceptions[0])}") from None
+        raise BenchmarkError(f"a call failed: {told(group_error.exceptions[0])}") from None
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     # The numbers were given out in order, so what was not begun in time is the rest.
     made = sum(1 for latency in latencies if latency)
     return Window(seconds, starts[:made], latencies[:made], answers[:made], cpu)
 
 
-def _told(error: BaseException) -> str:
+def told(error: BaseException) -> str:
+    """In a line: what a call was answered, or what else went wrong."""
     if isinstance(error, grpc.aio.AioRpcError):
         return f"{error.code().name}: {error.details()}"
     return str(error) or repr(error)

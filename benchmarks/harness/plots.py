@@ -45,10 +45,12 @@ def _bars(axes: Axes, result: Kept) -> None:
         axes.plot(ratios, [place] * len(ratios), ".", color=_INK, markersize=4)
     axes.set_yticks(places, [comparison["label"] for comparison in comparisons])
     axes.invert_yaxis()
-    goal: dict[str, Any] = comparisons[0]["goal"]
-    furthest = max(goal["reach"], goal["then"], *(comparison["highest"] for comparison in comparisons))
-    axes.set_xlim(0, 1.05 * furthest)
+    goal: dict[str, Any] | None = comparisons[0]["goal"]
+    marks = [] if goal is None else [goal["reach"], goal["then"]]
+    axes.set_xlim(0, 1.05 * max(*marks, *(comparison["highest"] for comparison in comparisons), 0))
     axes.set_xlabel("ratio (bar: median, dots: rounds)")
+    if goal is None:
+        return
     axes.axvline(goal["reach"], color=_REACH, linestyle="--", label=f"reach {goal['reach']:g}")
     axes.axvline(goal["then"], color=_THEN, linestyle=":", label=f"then {goal['then']:g}")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)

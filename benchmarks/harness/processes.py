@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 
 import psutil
+
+_LOOK_SECONDS = 0.2
+_BUSY = 0.2
+"""Of a processor: what a server takes beside its streams is less."""
 
 
 def memory_of(pid: int) -> float:
@@ -20,6 +25,17 @@ def cpu_seconds_of(pid: int) -> float:
             times = member.cpu_times()
             total += times.user + times.system + times.children_user + times.children_system
     return total
+
+
+def settle(pid: int) -> None:
+    """Waits until a process and its children have done what was left to do, 10 s at most."""
+    deadline = time.monotonic() + 10.0
+    used = cpu_seconds_of(pid)
+    while time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
+        before, used = used, cpu_seconds_of(pid)
+        if used - before < _BUSY * _LOOK_SECONDS:
+            return
 
 
 def _family(pid: int) -> list[psutil.Process]:

@@ -81,8 +81,11 @@ def _table_lines(result: Kept) -> Iterator[str]:
         )
         yield "| " + " | ".join(cells) + " |"
     for limit in result["limits"]:
-        value = f"{number(limit['value'])} {limit['unit']}"
-        yield f"| Memory, {limit['label']} | | {value} | | ≤ {limit['limit']:g} | | {limit['verdict']} |"
+        # Those that were measured earlier are of memory, and have one step.
+        what, then = limit.get("what", "Memory"), limit.get("then")
+        value = f"{number(limit['value'])} {limit['unit']}".rstrip()
+        after = "" if then is None else f" ≤ {then:g}"
+        yield f"| {what}, {limit['label']} | | {value} | | ≤ {limit['limit']:g} |{after} | {limit['verdict']} |"
 
 
 def page(rows: Sequence[Row], results: Mapping[str, Kept], figures: str) -> str:

@@ -133,16 +133,27 @@ class Limit:
     value: float
     limit: float
     unit: str
+    what: str = "Memory"
+    then: float | None = None
+    """What comes after that, where anything does."""
 
     def as_json(self) -> dict[str, Any]:
         """The figure beside its limit."""
         return {
+            "what": self.what,
             "label": self.label,
             "value": rounded(self.value),
             "limit": self.limit,
+            "then": self.then,
             "unit": self.unit,
-            "verdict": "kept" if self.value <= self.limit else "exceeded",
+            "verdict": self._verdict,
         }
+
+    @property
+    def _verdict(self) -> str:
+        if self.value > self.limit:
+            return "exceeded"
+        return "kept, and more" if self.then is not None and self.value <= self.then else "kept"
 
 
 @dataclass(slots=True)

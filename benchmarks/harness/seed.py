@@ -114,9 +114,9 @@ def project_id(number: int) -> UUID:
 
 def insert_projects(conn: Connection, number: int, kinds: Sequence[Stack]) -> None:
     """Projects 0, 1, 2, … of one owner; their kinds take turns."""
-    _copy(conn, "auth.users", ("id", "email", "timezone"), [(OWNER, "owner@example.com", OWNER_ZONE)])
+    copy(conn, "auth.users", ("id", "email", "timezone"), [(OWNER, "owner@example.com", OWNER_ZONE)])
     made = [(stack, Jsonb(stack.as_json())) for stack in kinds]
-    _copy(
+    copy(
         conn,
         "projects",
         ("id", "owner_id", "name", "technology_stack", "project_complexity"),
@@ -131,8 +131,8 @@ def insert_projects(conn: Connection, number: int, kinds: Sequence[Stack]) -> No
 
 def insert_advisors(conn: Connection, advisors: Sequence[Profile]) -> None:
     """Advisors, all of them available and free."""
-    _copy(conn, "auth.users", ("id", "email"), ((a.id, f"{a.id}@example.com") for a in advisors))
-    _copy(
+    copy(conn, "auth.users", ("id", "email"), ((a.id, f"{a.id}@example.com") for a in advisors))
+    copy(
         conn,
         "advisors",
         ("id", "display_name", "skills", "languages", "frameworks", "timezone", "rating"),
@@ -141,7 +141,7 @@ def insert_advisors(conn: Connection, advisors: Sequence[Profile]) -> None:
             for a in advisors
         ),
     )
-    _copy(
+    copy(
         conn,
         "advisor_availability",
         ("advisor_id", "max_concurrent_projects", "availability_preferences"),
@@ -201,7 +201,8 @@ _HISTORY = (
 )
 
 
-def _copy(conn: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def copy(conn: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Puts rows into a table, in one command."""
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, columns))
     )

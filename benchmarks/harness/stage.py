@@ -6,6 +6,7 @@ import json
 import secrets
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,10 @@ from sqlalchemy import make_url
 from benchmarks.harness.load import LoadGenerator
 from benchmarks.harness.programs import HOST, Program, free_port, listens, surroundings
 from benchmarks.harness.results import BenchmarkError
+from benchmarks.harness.watchers import Watchers
+from matching_server import config
+from matching_server.backend import Backend
+from matching_server.domain.events import ProjectEvent
 from matching_server.embedded import EmbeddedServices
 from matching_server.storage.migrate import migrate
 
@@ -98,6 +103,10 @@ class Stage:
         """A process that makes calls."""
         return self._running.enter_context(LoadGenerator())
 
+    def watchers(self) -> Watchers:
+        """A process that holds streams."""
+        return self._running.enter_context(Watchers())
+
     def server(self, database_url: str) -> Server:
         """One server process as in production: signatures checked, JSON log lines in a file, workers running."""
         name = f"server-{secrets.token_hex(3)}"
@@ -165,6 +174,25 @@ class Stage:
         program = self._start("echo", [sys.executable, "-m", "benchmarks.grpc_echo", *words], {})
         program.wait_for(lambda: listens(port))
         return f"{HOST}:{port}"
+
+    def fanout(self, *, threads: int, senders: int) -> tuple[int, str]:
+        """A bare grpcio server that fans out; returns its process id and its address."""
+        port = free_port()
+        words = [str(port), str(threads), str(senders)]
+        program = self._start("fanout", [sys.executable, "-m", "benchmarks.grpc_fanout", *words], {})
+        program.wait_for(lambda: listens(port))
+        return program.pid, f"{HOST}:{port}"
+
+    def replica(self, database_url: str, *, show: Callable[[list[ProjectEvent]], None]) -> Backend:
+        """What another server does behind its calls, in this process: it commits, and tells the servers.
+
+        Runs until the stage ends. ``show`` is called right after each commit, in the thread that committed.
+        """
+        settings = config.load(database_url=database_url, redis_url=self.services.redis_url)
+        backend = Backend(settings, workers=False, show=show, look_at=lambda _: None)
+        backend.start()
+        self._running.callback(backend.stop)
+        return backend
 
     def end(self, pid: int) -> None:
         """Ends a program before its time."""

@@ -5,7 +5,12 @@ from __future__ import annotations
 from benchmarks.harness.results import Row
 from benchmarks.rows import (
     create_match,
+    event_latency,
+    event_throughput,
     get_availability,
+    idle_streams,
+    long_resume,
+    match_life,
     matching_quality,
     pool_size,
     provisioning_jobs,
@@ -17,6 +22,11 @@ ROWS: tuple[Row, ...] = (
     *pool_size.ROWS,
     *matching_quality.ROWS,
     *get_availability.ROWS,
+    *match_life.ROWS,
+    *event_latency.ROWS,
+    *event_throughput.ROWS,
+    *idle_streams.ROWS,
+    *long_resume.ROWS,
     *provisioning_jobs.ROWS,
     *take_job.ROWS,
 )

@@ -1,0 +1,125 @@
+"""A watcher that comes back 10,000 events later, against reading the rows."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from psycopg.types.json import Jsonb
+
+from benchmarks.harness import calls, seed
+from benchmarks.harness.effort import FULL, Effort
+from benchmarks.harness.processes import cpu_seconds_of
+from benchmarks.harness.results import BenchmarkError, Comparison, Goal, Outcome, Row
+from benchmarks.harness.stage import Connection, Server, Stage
+from benchmarks.harness.watchers import Watchers
+from matching_server.domain.event_json import payload_to_json
+from matching_server.domain.events import ChatMessage, EventType, encode_event_id
+from matching_server.domain.model import ActorType, ChatMessageType, ChatMode
+
+BEHIND = 10_000
+PROJECT = seed.project_id(0)
+
+_READ = """
+    SELECT project_id, seq, type, payload, user_id, correlation_id, created_at
+    FROM project_events WHERE project_id = %s AND seq > %s ORDER BY seq
+"""
+
+
+def measure(effort: Effort) -> Outcome:
+    """The time until the last of 10,000 events has come, or of fewer where it is to be short."""
+    behind = round(BEHIND * min(1.0, effort.seconds / FULL.seconds))
+    comparison = Comparison(f"{behind:,} events", "service", "psycopg", "ms", Goal(3.0, 1.5, "lower"))
+    cpu: list[float] = []
+    with Stage() as stage:
+        url = stage.database()
+        conn = stage.connect(url)
+        seed.insert_projects(conn, 1, seed.stacks(1))
+        _insert_events(conn, behind)
+        after = encode_event_id(_epoch(conn), PROJECT, 0)
+        server, watchers = stage.server(url), stage.watchers()
+        _resume(watchers, server, after, behind)
+        _read(conn, behind)
+        for strangers in effort.turns("resuming and reading"):
+            before = cpu_seconds_of(server.pid)
+            ours = _turn(effort.seconds / 2, lambda: _resume(watchers, server, after, behind))
+            cpu.append(1e6 * (cpu_seconds_of(server.pid) - before) / (behind * len(ours)))
+            theirs = _turn(effort.seconds / 2, lambda: _read(conn, behind))
+            comparison.add(statistics.median(ours), statistics.median(theirs), strangers.share())
+    return Outcome([comparison], notes={"µs of the server's CPU an event": round(statistics.median(cpu), 1)})
+
+
+def _turn(seconds: float, do: Any) -> list[float]:
+    """As often as the time allows, and once at least."""
+    deadline, taken = time.monotonic() + seconds, [do()]
+    while time.monotonic() < deadline:
+        taken.append(do())
+    return taken
+
+
+def _resume(watchers: Watchers, server: Server, after: str, behind: int) -> float:
+    """Milliseconds from asking for the stream to the last event."""
+    made = calls.watch(server, [PROJECT], after=after)
+    began = watchers.open(server.address, calls.WATCH, made, marker=b"message.new", keep=False)
+    heard = watchers.hear(behind)
+    watchers.close()
+    return 1000 * (heard.last - began)
+
+
+def _read(conn: Connection, behind: int) -> float:
+    """Milliseconds of one SELECT, its rows fetched."""
+    began = time.perf_counter()
+    rows = conn.execute(_READ, (PROJECT, 0)).fetchall()
+    taken = time.perf_counter() - began
+    if len(rows) != behind:
+        raise BenchmarkError(f"{behind} rows were to be read, and {len(rows)} were")
+    return 1000 * taken
+
+
+def _epoch(conn: Connection) -> UUID:
+    row = conn.execute("SELECT epoch FROM event_log_epoch").fetchone()
+    assert row is not None
+    epoch: UUID = row[0]
+    return epoch
+
+
+def _insert_events(conn: Connection, number: int) -> None:
+    """A chat of so many messages."""
+    now, user = datetime.now(UTC), uuid4()
+    rows = []
+    for seq in range(1, number + 1):
+        message = ChatMessage(
+            id=uuid4(),
+            project_id=PROJECT,
+            user_id=user,
+            actor_type=ActorType.CLIENT,
+            message_type=ChatMessageType.USER,
+            mode=ChatMode.UNIFIED,
+            text=calls.TEXT,
+            client_msg_id=str(uuid4()),
+            response_data=None,
+            seq=seq,
+            created_at=now,
+        )
+        payload = Jsonb(payload_to_json(message))
+        rows.append((PROJECT, seq, EventType.MESSAGE_NEW.value, payload, user, uuid4().hex, now))
+    columns = ("project_id", "seq", "type", "payload", "user_id", "correlation_id", "created_at")
+    seed.copy(conn, "project_events", columns, rows)
+    conn.execute("INSERT INTO project_event_heads (project_id, last_seq) VALUES (%s, %s)", (PROJECT, number))
+    conn.execute("VACUUM ANALYZE")
+
+
+_METHOD = """TODO"""
+
+ROWS = (
+    Row(
+        name="long_resume",
+        title="Resuming 10,000 events behind",
+        against="reading the rows with psycopg",
+        method=_METHOD,
+        measure=measure,
+    ),
+)

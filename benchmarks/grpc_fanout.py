@@ -1,4 +1,4 @@
-"""A bare grpcio server that fans out: what is published to it goes to all streams that are open, as it is.
+"""A bare grpcio server of streams: what is published to it goes to all that are open, as it is.
 
 Streams are answered from callbacks, as the service's are; each belongs to one of so many sending threads, so that
 its messages stay in order.
@@ -51,6 +51,18 @@ class _Watch:
             del streams[send_response_callback]
 
 
+class _Replay:
+    """Sends a message so many times to the one who asks: four bytes of number, and the message."""
+
+    experimental_non_blocking = True
+
+    def __call__(self, request: bytes, context: grpc.ServicerContext, send_response_callback: Send) -> None:
+        number, message = int.from_bytes(request[:4], "big"), request[4:]
+        context.send_initial_metadata(())
+        for _ in range(number):
+            send_response_callback(message)
+
+
 def main() -> None:
     """Serves until it is ended."""
     port, threads, count = (int(word) for word in sys.argv[1:])
@@ -63,6 +75,7 @@ def main() -> None:
 
     handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
         "Watch": grpc.unary_stream_rpc_method_handler(_Watch(senders)),
+        "Replay": grpc.unary_stream_rpc_method_handler(_Replay()),
         "Publish": grpc.unary_unary_rpc_method_handler(publish),
     }
     server = grpc.server(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
 
 from benchmarks.harness import calls, seed
 from benchmarks.harness.effort import FULL, Effort
+from benchmarks.harness.load import GrpcCall
 from benchmarks.harness.processes import cpu_seconds_of
 from benchmarks.harness.results import BenchmarkError, Comparison, Goal, Outcome, Row
 from benchmarks.harness.stage import Connection, Server, Stage
@@ -22,6 +23,7 @@ from matching_server.domain.model import ActorType, ChatMessageType, ChatMode
 
 BEHIND = 10_000
 PROJECT = seed.project_id(0)
+MARKER = b"message.new"
 
 _READ = """
     SELECT project_id, seq, type, payload, user_id, correlation_id, created_at
@@ -32,7 +34,8 @@ _READ = """
 def measure(effort: Effort) -> Outcome:
     """The time until the last of 10,000 events has come, or of fewer where it is to be short."""
     behind = round(BEHIND * min(1.0, effort.seconds / FULL.seconds))
-    comparison = Comparison(f"{behind:,} events", "service", "psycopg", "ms", Goal(3.0, 1.5, "lower"))
+    rows = Comparison(f"{behind:,} events", "service", "psycopg", "ms", Goal(3.0, 1.5, "lower"))
+    sends = Comparison("the same messages by bare grpcio", "service", "bare grpcio", "ms")
     cpu: list[float] = []
     with Stage() as stage:
         url = stage.database()
@@ -41,18 +44,42 @@ def measure(effort: Effort) -> Outcome:
         _insert_events(conn, behind)
         after = encode_event_id(_epoch(conn), PROJECT, 0)
         server, watchers = stage.server(url), stage.watchers()
-        _resume(watchers, server, after, behind)
-        _read(conn, behind)
+        _, address = stage.fanout(threads=1, senders=1)
+        message = _message(watchers, server, after, behind)
+
+        def resume() -> float:
+            made = calls.watch(server, [PROJECT], after=after)
+            return _received(watchers, server.address, calls.WATCH, made, behind)
+
+        def replay() -> float:
+            made = [GrpcCall(behind.to_bytes(4, "big") + message)]
+            return _received(watchers, address, "/bench.Fanout/Replay", made, behind)
+
         for strangers in effort.turns("resuming and reading"):
             before = cpu_seconds_of(server.pid)
-            ours = _turn(effort.seconds / 2, lambda: _resume(watchers, server, after, behind))
+            ours = _turn(effort.seconds / 2, resume)
             cpu.append(1e6 * (cpu_seconds_of(server.pid) - before) / (behind * len(ours)))
-            theirs = _turn(effort.seconds / 2, lambda: _read(conn, behind))
-            comparison.add(statistics.median(ours), statistics.median(theirs), strangers.share())
-    return Outcome([comparison], notes={"µs of the server's CPU an event": round(statistics.median(cpu), 1)})
+            read = _turn(effort.seconds / 4, lambda: _read(conn, behind))
+            sent = _turn(effort.seconds / 4, replay)
+            share = strangers.share()
+            rows.add(statistics.median(ours), statistics.median(read), share)
+            sends.add(statistics.median(ours), statistics.median(sent), share)
+    notes = {
+        "bytes of a message": len(message),
+        "µs of the server's CPU an event": round(statistics.median(cpu), 1),
+    }
+    return Outcome([rows, sends], notes=notes)
 
 
-def _turn(seconds: float, do: Any) -> list[float]:
+def _message(watchers: Watchers, server: Server, after: str, behind: int) -> bytes:
+    """One of the messages as it goes over the wire."""
+    watchers.open(server.address, calls.WATCH, calls.watch(server, [PROJECT], after=after), marker=MARKER)
+    message = watchers.hear(behind).receipts[0].body
+    watchers.close()
+    return message
+
+
+def _turn(seconds: float, do: Callable[[], float]) -> list[float]:
     """As often as the time allows, and once at least."""
     deadline, taken = time.monotonic() + seconds, [do()]
     while time.monotonic() < deadline:
@@ -60,10 +87,11 @@ def _turn(seconds: float, do: Any) -> list[float]:
     return taken
 
 
-def _resume(watchers: Watchers, server: Server, after: str, behind: int) -> float:
-    """Milliseconds from asking for the stream to the last event."""
-    made = calls.watch(server, [PROJECT], after=after)
-    began = watchers.open(server.address, calls.WATCH, made, marker=b"message.new", keep=False)
+def _received(
+    watchers: Watchers, address: str, method: str, made: list[GrpcCall], behind: int
+) -> float:
+    """Milliseconds from asking for the stream to its last message."""
+    began = watchers.open(address, method, made, marker=MARKER, keep=False)
     heard = watchers.hear(behind)
     watchers.close()
     return 1000 * (heard.last - began)

@@ -189,7 +189,9 @@ class Stage:
         Runs until the stage ends. ``show`` is called right after each commit, in the thread that committed.
         """
         settings = config.load(database_url=database_url, redis_url=self.services.redis_url)
-        backend = Backend(settings, workers=False, show=show, look_at=lambda _: None)
+        backend = Backend(
+            settings, workers=False, show=show, look_at=lambda _: None, look_at_streams=lambda: None
+        )
         backend.start()
         self._running.callback(backend.stop)
         return backend

@@ -129,7 +129,7 @@ ROWS = (
     Row(
         name="event_throughput",
         title="Events delivered/s to 1,000 streams of one project",
-        against="a bare grpcio server answering from callbacks",
+        against="a bare grpcio server of streams",
         method=_METHOD,
         measure=measure,
     ),

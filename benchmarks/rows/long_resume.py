@@ -87,9 +87,7 @@ def _turn(seconds: float, do: Callable[[], float]) -> list[float]:
     return taken
 
 
-def _received(
-    watchers: Watchers, address: str, method: str, made: list[GrpcCall], behind: int
-) -> float:
+def _received(watchers: Watchers, address: str, method: str, made: list[GrpcCall], behind: int) -> float:
     """Milliseconds from asking for the stream to its last message."""
     began = watchers.open(address, method, made, marker=MARKER, keep=False)
     heard = watchers.hear(behind)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.harness import calls, seed
-from benchmarks.harness.effort import Effort
+from benchmarks.harness.effort import FULL, Effort
 from benchmarks.harness.lives import Lives
 from benchmarks.harness.load import GrpcLoad, LoadGenerator, Window
 from benchmarks.harness.processes import cpu_seconds_of, settle
@@ -92,10 +92,11 @@ class Arena:
 
     def _turn(self, make: Callable[[int, int], Callable[[], Window]], seconds: float) -> Turn:
         self._reset()
-        warm = make(0, WARM_UP)()
+        warm_up = max(IN_FLIGHT, round(WARM_UP * min(1.0, seconds / FULL.seconds)))
+        warm = make(0, warm_up)()
         number = min(MOST, max(IN_FLIGHT, round(warm.rate * seconds)))
-        self._asked = WARM_UP + number
-        run = make(WARM_UP, number)
+        self._asked = warm_up + number
+        run = make(warm_up, number)
         before = self._cpu()
         window = run()
         taken = {who: used - before[who] for who, used in self._cpu().items()}

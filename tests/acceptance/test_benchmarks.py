@@ -67,6 +67,30 @@ def test_taking_a_job_is_measured(scratch: Path) -> None:
     assert list(scratch.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("row", "line"),
+    [
+        ("match_life", "| Whole lives of matches a second | CreateMatch calls/s of the same server | **"),
+        (
+            "event_latency",
+            "| From the commit to a watcher, p99 at 100 events/s | Redis PUBLISH to a bare subscriber | **",
+        ),
+        (
+            "event_throughput",
+            "| Events delivered/s to 1,000 streams of one project | a bare grpcio server of streams | **",
+        ),
+        ("idle_streams", "| Memory, a stream of "),
+        ("long_resume", "| Resuming 10,000 events behind | reading the rows with psycopg | **"),
+    ],
+)
+def test_event_streams_are_measured(scratch: Path, row: str, line: str) -> None:
+    with bench(scratch, row, "--quick") as process:
+        said, complaint = process.communicate(timeout=SECONDS)
+    assert (process.returncode, complaint) == (0, "")
+    assert line in said
+    assert list(scratch.iterdir()) == []
+
+
 @pytest.mark.skipif(
     not all(map(find_spec, ("asyncpg", "pgqueuer", "procrastinate", "uvloop"))),
     reason="only make bench has them",

@@ -50,6 +50,28 @@ def test_the_table_has_a_line_for_each_ratio_and_limit_that_is_judged() -> None:
     ]
 
 
+def test_a_limit_may_be_of_other_things_than_memory_and_have_a_second_step() -> None:
+    result = outcome()
+    result.limits = [
+        Limit("more", 0, 8, "", what="Threads"),
+        Limit("a stream", 29.96, 40, "kB", then=30),
+        Limit("a stream", 40.1, 40, "kB", then=30),
+    ]
+    *_, threads, kept, exceeded = report.table(
+        [FIRST], {"first": report.kept(FIRST, result, RUN)}
+    ).splitlines()
+    assert threads == "| Threads, more | | 0 | | ≤ 8 | | kept |"
+    assert kept == "| Memory, a stream | | 30 kB | | ≤ 40 | ≤ 30 | kept, and more |"
+    assert exceeded == "| Memory, a stream | | 40.1 kB | | ≤ 40 | ≤ 30 | exceeded |"
+
+
+def test_limits_that_were_kept_before_they_said_of_what_are_of_memory() -> None:
+    kept = report.kept(FIRST, outcome(), RUN)
+    for word in ("what", "then"):
+        del kept["limits"][0][word]
+    assert "| Memory, server | | 123 MB | | ≤ 500 | | kept |" in report.table([FIRST], {"first": kept})
+
+
 def test_the_page_tells_how_when_and_on_what_a_row_was_measured() -> None:
     page = report.page([FIRST, SECOND], {"first": report.kept(FIRST, outcome(), RUN)}, "benchmarks")
     assert "As it is done." in page

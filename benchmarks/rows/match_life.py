@@ -163,7 +163,19 @@ _VACUUM = """
         workspace_provisioning_attempts, advisor_availability, projects
 """
 
-_METHOD = """TODO"""
+_METHOD = """\
+8 lives at a time at one server process, as in production: signed calls, JSON log lines, workers running and automatic
+provisioning on. A life is CreateMatch by the owner, the owner's decision, the advisor's, and the workspace that the
+workers then make; it ends when the watcher of its project has received `advisor.workspace_ready`. Each project has a
+watcher of its own, whose stream is open before the clock runs. Against it, turns of CreateMatch alone at the same
+server, 8 calls in flight, nobody watching. All turns begin from the same state: 40 advisors of 100 slots, all free,
+10,000 earlier matches in the tables; after each the database must hold exactly the matches, or the ready workspaces
+with their advisors' access, that were asked for. Opening the streams is in neither figure, nor in the CPU times.
+
+A life is three calls, a job, six events on the stream and five transactions at least, where CreateMatch is one call
+and one transaction. Of the time under the interpreter's lock (py-spy, `--gil`) the two decisions take three tenths,
+telling Redis of the events 15 %, hearing from Redis (mostly of this server's own events) 18 %, the senders 9 %,
+CreateMatch 6 % and making workspaces 5 %."""
 
 ROWS = (
     Row(

@@ -1,8 +1,8 @@
 """Server streams over bare HTTP/2: a reader that takes a few microseconds a message.
 
 A reader made with grpcio takes about as long over a message as a server does, so that on one machine it would bound
-all servers alike. This one knows what a well-behaved server of server streams sends, and nothing more; headers it does not
-decode, so it can tell that a stream was refused or has ended, and not why.
+all servers alike. This one knows what a well-behaved server of server streams sends, and nothing more; headers it does
+not decode, so it can tell that a stream was refused or has ended, and not why.
 """
 
 from __future__ import annotations

@@ -29,10 +29,20 @@ def speak(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         time.sleep(0.05)
 
 
+def repeat(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+    """Says what the header ``x-said`` says."""
+    yield str(dict(context.invocation_metadata())["x-said"]).encode()
+    while context.is_active():
+        time.sleep(0.05)
+
+
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    handlers = {"Speak": grpc.unary_stream_rpc_method_handler(speak)}
-    server = grpc.server(ThreadPoolExecutor(8))
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+        "Speak": grpc.unary_stream_rpc_method_handler(speak),
+        "Repeat": grpc.unary_stream_rpc_method_handler(repeat),
+    }
+    server = grpc.server(ThreadPoolExecutor(16))
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Streams", handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
@@ -60,6 +70,13 @@ def test_each_hears_every_message_of_its_stream_whole_and_in_order(watchers: Wat
         came = [receipt for receipt in heard.receipts if receipt.watcher == number]
         assert [receipt.body for receipt in came] == [b"m" * size + name for size in SIZES]
         assert all(opened < receipt.at <= heard.last for receipt in came)
+
+
+def test_headers_arrive_whatever_their_length(watchers: Watchers, address: str) -> None:
+    said = ["h" * length for length in (0, 126, 127, 128, 254, 255, 256, 4_000)]
+    watchers.open(address, "/test.Streams/Repeat", [GrpcCall(b"", (("x-said", words),)) for words in said])
+    receipts = watchers.hear(len(said)).receipts
+    assert {receipt.watcher: receipt.body.decode() for receipt in receipts} == dict(enumerate(said))
 
 
 def test_only_what_bears_the_mark_counts(watchers: Watchers, address: str) -> None:

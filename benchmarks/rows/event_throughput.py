@@ -130,7 +130,7 @@ signatures and their transactions are in our figure. Against it `benchmarks/grpc
 answers its streams from callbacks as the service does, with as many sending threads (4), each with a quarter of the
 streams; two calls at a time bring it the bytes of one such message, which it passes on as they are: it has no log, no
 queue a stream, no limit to what may wait, no rights, heartbeats or resuming. One reader for both sides, 8 connections
-of bare HTTP/2: it takes a quarter or less of what either server takes over a message, and so is not what bounds them; a
+of bare HTTP/2, which takes a half or less of what either server takes over a message, and so is not what bounds them; a
 reader made with grpcio's asyncio takes about as long over a message as the bare server."""
 
 ROWS = (

@@ -19,7 +19,7 @@ STREAMS = 5_000
 STEPS = 5
 LIMIT_KB, THEN_KB = 40.0, 30.0
 MORE_THREADS = 8
-"""Than with a fifth of the streams, when all pools are as large as they get."""
+"""Than with a fifth of the streams, when the pools of threads have filled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +86,11 @@ def measure(effort: Effort) -> Outcome:
 
 
 _METHOD = """\
-5,000 streams of as many projects, each of another caller, over 8 connections at a time, opened in five steps. Memory
-is what the server process alone has (USS), once it has done what was left to do after a step, less what it had before
-the first; everything counts that comes with the streams, such as the pools of threads and connections that fill up
-meanwhile. Threads are compared between the first step and the last: by the first, all pools are as large as they get.
+5,000 streams of as many projects, each of another caller, opened in five steps, each over 8 connections of its own.
+Memory is what the server process alone has (USS), once it has done what was left to do after a step, less what it had
+before the first; everything counts that comes with the streams, such as the pools of threads and connections that fill
+up meanwhile. Threads are compared between the first step and the last, when those pools have filled; a few more may be
+there, since the pool of calls is as large as ever were there at once.
 
 Shown beside it: each step's growth, against the same of `benchmarks/grpc_fanout.py`, a bare `grpc.server` whose
 streams are answered from callbacks. That much a stream takes in grpcio alone."""

@@ -42,9 +42,11 @@ def payload_to_json(payload: EventPayload) -> dict[str, Any]:
 def payload_from_json(type_: EventType, values: Mapping[str, Any]) -> EventPayload:
     """The payload that ``payload_to_json`` wrote. Unknown keys, of a later release, are passed over."""
     payload_type = _PAYLOADS.get(type_, MatchPayload)
-    hints = _HINTS[payload_type]
-    read = {name: _typed(hint, values.get(name)) for name, hint in hints.items()}
-    return payload_type(**read)
+    fields: list[Any] = [
+        value if (value := values.get(name)) is None or read is None else read(value)
+        for name, read in _READERS[payload_type]
+    ]
+    return payload_type(*fields)
 
 
 def event_to_json(event: ProjectEvent) -> dict[str, Any]:
@@ -100,14 +102,11 @@ def _itself(value: object) -> object:
     return value
 
 
-def _typed(hint: type, value: Any) -> Any:
-    if value is None or not isinstance(value, str) or hint is str:
-        return value
+def _reader(hint: type) -> Callable[[Any], object] | None:
+    """How a field of this type is read, ``None`` where JSON has it as it is."""
     if issubclass(hint, datetime):
-        return datetime.fromisoformat(value)
-    if issubclass(hint, (UUID, StrEnum)):
-        return hint(value)
-    return value
+        return datetime.fromisoformat
+    return hint if issubclass(hint, (UUID, StrEnum)) else None
 
 
 def _plain_hints(payload_type: type) -> dict[str, type]:
@@ -126,3 +125,8 @@ _WRITERS = {
     payload_type: tuple((name, _writer(hint)) for name, hint in hints.items())
     for payload_type, hints in _HINTS.items()
 }
+_READERS = {
+    payload_type: tuple((name, _reader(hint)) for name, hint in hints.items())
+    for payload_type, hints in _HINTS.items()
+}
+"""In the order of the payload's fields."""

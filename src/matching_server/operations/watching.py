@@ -37,13 +37,14 @@ class WatchRights:
 
 @dataclass(frozen=True, slots=True)
 class WatchStart:
-    """A watch sees what comes after number ``seq``. ``stream`` is how it counts among its user's.
+    """A watch sees what comes after number ``seq``, of which there is something already up to ``last_seq``.
 
-    ``contests``: older ones of the user may have to go.
+    ``stream`` is how it counts among its user's. ``contests``: older ones of the user may have to go.
     """
 
     project_id: UUID
     seq: int
+    last_seq: int
     event_id: str
     rights: WatchRights
     stream: OpenStream
@@ -68,12 +69,13 @@ def _begin(
     if rights is None:
         raise ProjectNotFound(command.project_id)
     epoch = event_log.epoch(tx.conn)
-    seq = _start(epoch, command, event_log.bounds(tx.conn, command.project_id))
+    bounds = event_log.bounds(tx.conn, command.project_id)
+    seq = _start(epoch, command, bounds)
     stream, contests = open_streams.enter(
         tx, call, watch_id=command.watch_id, server_id=server_id, per_user=per_user
     )
     event_id = encode_event_id(epoch, command.project_id, seq)
-    return WatchStart(command.project_id, seq, event_id, rights, stream, contests)
+    return WatchStart(command.project_id, seq, bounds.last_seq, event_id, rights, stream, contests)
 
 
 def _start(epoch: UUID, command: WatchProject, bounds: LogBounds) -> int:

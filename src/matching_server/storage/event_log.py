@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import Connection, Row, TextClause, literal, select, text
 
 from matching_server.domain.event_json import payload_from_json, payload_to_json
@@ -50,6 +51,13 @@ _APPEND = text(
         AS event (seq, type, payload, user_id)
     """
 )
+# The payload as text: the events of a long history are read faster by other means than the driver's.
+_READ_AFTER = """
+    SELECT seq, type, CAST(payload AS text), user_id, correlation_id, created_at FROM project_events
+    WHERE project_id = :project_id AND seq > :seq {} ORDER BY seq LIMIT :limit
+    """
+_READ = text(_READ_AFTER.format(""))
+_READ_OF_MATCHES = text(_READ_AFTER.format("AND payload ->> 'match_id' = ANY (:match_ids)"))
 _MOVED_ON = text(
     """
     SELECT h.project_id FROM unnest(CAST(:project_ids AS uuid[]), CAST(:seqs AS bigint[])) AS seen (project_id, seq)
@@ -170,11 +178,11 @@ def read_after(
     of_matches: Collection[UUID] | None = None,
 ) -> list[ProjectEvent]:
     """The events after number ``seq``, in order, at most ``limit``; with ``of_matches`` those of these matches."""
-    events = project_events.c
-    query = select(project_events).where(events.project_id == project_id, events.seq > seq)
+    params: dict[str, object] = {"project_id": project_id, "seq": seq, "limit": limit}
     if of_matches is not None:
-        query = query.where(events.payload["match_id"].astext.in_([str(id_) for id_ in of_matches]))
-    return [_event(row) for row in conn.execute(query.order_by(events.seq).limit(limit))]
+        params["match_ids"] = [str(id_) for id_ in of_matches]
+    rows = conn.execute(_READ if of_matches is None else _READ_OF_MATCHES, params).all()
+    return [_event(project_id, *row) for row in rows]
 
 
 def tells(conn: Connection, project_id: UUID, type_: EventType, match_id: UUID) -> bool:
@@ -222,14 +230,15 @@ def prunable(conn: Connection, older_than: timedelta, limit: int) -> list[UUID]:
     return [row.project_id for row in rows]
 
 
-def _event(row: Row[Any]) -> ProjectEvent:
-    type_ = EventType(row.type)
-    return ProjectEvent(
-        row.project_id,
-        row.seq,
-        type_,
-        payload_from_json(type_, row.payload),
-        row.user_id,
-        row.correlation_id,
-        row.created_at,
-    )
+def _event(
+    project_id: UUID,
+    seq: int,
+    name: str,
+    payload: str,
+    user_id: UUID | None,
+    correlation_id: str | None,
+    created_at: datetime,
+) -> ProjectEvent:
+    type_ = EventType(name)
+    read = payload_from_json(type_, orjson.loads(payload))
+    return ProjectEvent(project_id, seq, type_, read, user_id, correlation_id, created_at)

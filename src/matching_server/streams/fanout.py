@@ -91,8 +91,9 @@ class Publisher:
                 return
 
     def _send(self, batch: list[Effects]) -> None:
+        prefix = self._source.encode() + b" "
         messages = [
-            ("PUBLISH", channel(event.project_id), orjson.dumps(event_to_json(event)))
+            ("PUBLISH", channel(event.project_id), prefix + orjson.dumps(event_to_json(event)))
             for effects in batch
             for event in effects.events
         ]
@@ -183,6 +184,8 @@ class Subscriber:
 
     def _apply_wanted(self, pubsub: redis.client.PubSub) -> None:
         """What streams have come and gone since the last look, as one command each way."""
+        if self._wanted.empty():
+            return
         changed: dict[UUID, bool] = {}
         while not self._wanted.empty():
             wanted, project_id = self._wanted.get()
@@ -211,11 +214,17 @@ class Subscriber:
         if message["type"] == "subscribe":
             self._look_at(project_id)
         elif message["type"] == "message" and isinstance(data, bytes):
-            try:
-                self._deliver([event_from_json(orjson.loads(data))])
-            except ValueError:
-                # Written by another release, or by somebody else: the log says what it was.
-                self._look_at(project_id)
+            self._hear_event(project_id, data)
+
+    def _hear_event(self, project_id: UUID, data: bytes) -> None:
+        source, _, content = data.partition(b" ")
+        if source == self._source.encode():
+            return  # It was shown here when it was committed.
+        try:
+            self._deliver([event_from_json(orjson.loads(content))])
+        except ValueError:
+            # Written by another release, or by somebody else: the log says what it was.
+            self._look_at(project_id)
 
     def _hear_hint(self, data: bytes) -> None:
         # What another release or somebody else has written is no hint; the next look sees what it was about.

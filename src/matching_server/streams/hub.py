@@ -119,7 +119,8 @@ class Hub:
                 return  # Its reader has gone already.
             tail = self._tails.get(watch.project_id)
             if tail is None:
-                tail = self._tails[watch.project_id] = _Tail(seq=watch.position)
+                # What lies before that is history, which whoever needs it reads for themselves.
+                tail = self._tails[watch.project_id] = _Tail(seq=watch.last_seq)
                 self._subscriptions.add(watch.project_id)
             tail.all.add(watch)
             # Even one that starts at the end reads once: what committed before it was known here is there.

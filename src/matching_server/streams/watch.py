@@ -75,6 +75,7 @@ class Watch:
         self.caller = caller
         self.project_id: UUID = start.project_id
         self.position = start.seq
+        self.last_seq = start.last_seq
         self.rights: WatchRights = start.rights
         self.stream = start.stream
         self.contests = start.contests

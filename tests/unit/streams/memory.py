@@ -252,6 +252,7 @@ class Stage:
         start = WatchStart(
             project,
             after,
+            max(after, self.log.last(project)),
             encode_event_id(self.log.epoch, project, after),
             how.pop("rights", EVERYTHING),
             OpenStream(uuid4(), user, "mine", 1, NOW),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from matching_server.domain.calls import Call
 from matching_server.domain.errors import EtagMismatch, MatchExpired, MatchNotFound
 from matching_server.domain.model import (
+    Caller,
     ClosedReason,
     Match,
     MatchStatus,
@@ -15,9 +18,9 @@ from matching_server.operations import access, transitions
 from matching_server.operations.commands import SubmitDecision
 from matching_server.operations.policy import Policy
 from matching_server.operations.runner import Runner
-from matching_server.storage import directory, matches
+from matching_server.storage import matches
 from matching_server.storage.database import Transaction
-from matching_server.storage.event_log import lock_project
+from matching_server.storage.event_log import lock_project_of
 
 
 def submit_decision(runner: Runner, call: Call, command: SubmitDecision) -> Match:
@@ -35,12 +38,9 @@ def submit_decision(runner: Runner, call: Call, command: SubmitDecision) -> Matc
 
 
 def _submit(tx: Transaction, call: Call, command: SubmitDecision, policy: Policy) -> Match | MatchExpired:
-    project_id = matches.project_of(tx.conn, command.match_id)
-    if project_id is None:
-        raise MatchNotFound(command.match_id)
-    with lock_project(tx, project_id) as log:
-        match = matches.lock(tx, command.match_id)
-        if log is None or match is None or not _is_side(tx, call, command.side, match):
+    with lock_project_of(tx, command.match_id) as log:
+        match, owner = matches.lock_with_owner(tx, command.match_id)
+        if log is None or match is None or not _is_side(call.caller, command.side, match, owner):
             raise MatchNotFound(command.match_id)
         earlier = match.decision_of(command.side)
         if earlier is not None and earlier.decision is command.decision:
@@ -53,11 +53,11 @@ def _submit(tx: Transaction, call: Call, command: SubmitDecision, policy: Policy
         if match.status is MatchStatus.EXPIRED and match.closed_reason is ClosedReason.EXPIRED:
             raise MatchExpired(match.id)
         decision = RecordedDecision(command.decision, command.reason, log.now)
-        return transitions.decide(tx, log, match, command.side, decision, policy, actor=call.caller.user_id)
+        return transitions.decide(
+            tx, log, match, command.side, decision, policy, actor=call.caller.user_id, owner=owner
+        )
 
 
-def _is_side(tx: Transaction, call: Call, side: Side, match: Match) -> bool:
+def _is_side(caller: Caller, side: Side, match: Match, owner: UUID | None) -> bool:
     """Whether the caller is that side of the match: a decision is never made on another's behalf."""
-    if side is Side.ADVISOR:
-        return access.is_advisor_of(call.caller, match)
-    return directory.owner_of(tx.conn, match.project_id) == call.caller.user_id
+    return access.is_advisor_of(caller, match) if side is Side.ADVISOR else owner == caller.user_id

@@ -111,8 +111,9 @@ def decide(
     policy: Policy,
     *,
     actor: UUID,
+    owner: UUID | None = None,
 ) -> Match:
-    """Records a side's decision and makes the step that it leads to.
+    """Records a side's decision and makes the step that it leads to. ``owner``: the project's, where it is known.
 
     Raises:
         InvalidTransition: the match is not in a status in which that side can decide so.
@@ -128,7 +129,7 @@ def decide(
     if side is Side.ADVISOR:
         accepted = decision.decision is Decision.APPROVED
         answer = NotificationType.ADVISOR_ACCEPTED if accepted else NotificationType.ADVISOR_DECLINED
-        _notify_owner(tx, decided, answer, reason=decision.reason)
+        _notify_owner(tx, decided, answer, reason=decision.reason, owner=owner)
     elif decision.decision is Decision.DECLINED:
         _notify_advisor(tx, decided, NotificationType.OFFER_ENDED, reason="client_declined")
     if target is MatchStatus.FINALIZED:
@@ -220,9 +221,14 @@ def _notify_advisor(
 
 
 def _notify_owner(
-    tx: Transaction, match: Match, type_: NotificationType, *, reason: str | None = None
+    tx: Transaction,
+    match: Match,
+    type_: NotificationType,
+    *,
+    reason: str | None = None,
+    owner: UUID | None = None,
 ) -> None:
-    owner = directory.owner_of(tx.conn, match.project_id)
+    owner = owner or directory.owner_of(tx.conn, match.project_id)
     if owner is not None:
         outbox.enqueue(tx, type_, [owner], notification_payload(match, reason))
 

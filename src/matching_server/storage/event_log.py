@@ -31,6 +31,15 @@ _LOCK = """
     """
 _LOCK_HEAD = text(_LOCK.format(""))
 _TRY_LOCK_HEAD = text(_LOCK.format("SKIP LOCKED"))
+_LOCK_HEAD_OF_MATCH = text(
+    """
+    WITH head AS MATERIALIZED (
+        SELECT project_id, last_seq FROM project_event_heads
+        WHERE project_id = (SELECT project_id FROM advisor_match_requests WHERE id = :match_id) FOR UPDATE
+    )
+    SELECT project_id, last_seq, clock_timestamp() AS now FROM head
+    """
+)
 _MAKE_HEAD = text(
     """
     INSERT INTO project_event_heads (project_id) SELECT id FROM projects WHERE id = :project_id
@@ -127,6 +136,18 @@ def lock_project(
         yield None
         return
     log = ProjectLog(tx, project_id, row.last_seq, row.now)
+    yield log
+    log._write()
+
+
+@contextmanager
+def lock_project_of(tx: Transaction, match_id: UUID) -> Iterator[ProjectLog | None]:
+    """As ``lock_project``, for the project of a match; ``None`` where there is no such match, either."""
+    row = tx.conn.execute(_LOCK_HEAD_OF_MATCH, {"match_id": match_id}).one_or_none()
+    if row is None:
+        yield None
+        return
+    log = ProjectLog(tx, row.project_id, row.last_seq, row.now)
     yield log
     log._write()
 

@@ -25,7 +25,7 @@ from matching_server.domain.model import (
 from matching_server.storage.database import Transaction
 from matching_server.storage.eligibility import CLAIMABLE
 from matching_server.storage.json_values import criteria_from_json, criteria_to_json, words
-from matching_server.storage.tables import HELD, OFFERED, OPEN, UNSETTLED, advisors
+from matching_server.storage.tables import HELD, OFFERED, OPEN, UNSETTLED, advisors, projects
 from matching_server.storage.tables import advisor_match_requests as matches
 
 _PART = f"({OFFERED} OR status = 'finalized')"
@@ -40,6 +40,12 @@ _SELECT: Select[Any] = select(
     advisors.c.avatar_url,
 ).select_from(matches.outerjoin(advisors, matches.c.matched_advisor_id == advisors.c.id))
 _LOCK = _SELECT.where(matches.c.id == bindparam("match_id")).with_for_update(of=matches)
+_LOCK_WITH_OWNER = _LOCK.add_columns(
+    select(projects.c.owner_id)
+    .where(projects.c.id == matches.c.project_id)
+    .scalar_subquery()
+    .label("owner_id")
+)
 
 
 def get(conn: Connection, match_id: UUID) -> Match | None:
@@ -57,6 +63,12 @@ def lock(tx: Transaction, match_id: UUID) -> Match | None:
     """The match, its row locked."""
     row = tx.conn.execute(_LOCK, {"match_id": match_id}).one_or_none()
     return _match(row) if row else None
+
+
+def lock_with_owner(tx: Transaction, match_id: UUID) -> tuple[Match | None, UUID | None]:
+    """The match, its row locked, and whose project it is."""
+    row = tx.conn.execute(_LOCK_WITH_OWNER, {"match_id": match_id}).one_or_none()
+    return (_match(row), row.owner_id) if row else (None, None)
 
 
 def lock_unsettled(tx: Transaction, project_id: UUID) -> Match | None:

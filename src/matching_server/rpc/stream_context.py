@@ -71,7 +71,8 @@ class StreamContext:
         It returns when the message is on its way. It blocks where the reader takes nothing and about 4 MB
         wait for them; ``cancel`` from another thread sets it free.
         """
-        self.send_initial_metadata()
+        if not self._metadata_sent:
+            self.send_initial_metadata()
         if not self._ended:
             self._send_response(message)
 

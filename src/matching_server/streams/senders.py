@@ -101,12 +101,14 @@ class Senders:
             return True
 
     def _send(self, me: threading.Thread, watch: Watch) -> None:
+        with self._lock:
+            self._busy[me] = (watch, time.monotonic())
         try:
             for data in watch.take(_BATCH):
-                with self._lock:
-                    self._busy[me] = (watch, time.monotonic())
                 watch.sink.send(data)
-            watch.last_sent = time.monotonic()
+                # Replaced as a whole: ``check`` sees the one or the other.
+                watch.last_sent = time.monotonic()
+                self._busy[me] = (watch, watch.last_sent)
         except Exception:
             _log.exception("send_failed", project_id=str(watch.project_id))
             watch.sink.cancel()

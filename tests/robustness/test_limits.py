@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from itertools import count
 from uuid import uuid4
 
+import grpc
 import pytest
 
 from advisor_matching.v1.event_service_pb2 import WatchProjectEventsRequest
@@ -80,6 +81,9 @@ def refusal(world: World, project: str, *, server: int) -> str | None:
     stream = world.caller(uuid4(), "service", server=server).stubs.event.WatchProjectEvents(
         WatchProjectEventsRequest(project_id=project), timeout=10
     )
-    start = dict(stream.initial_metadata()).get("x-sheen-event-id")
-    stream.cancel()
-    return from_rpc_error(stream).reason if start is None else None
+    if "x-sheen-event-id" in dict(stream.initial_metadata()):
+        stream.cancel()
+        return None
+    with pytest.raises(grpc.RpcError) as refused:
+        next(stream)
+    return from_rpc_error(refused.value).reason

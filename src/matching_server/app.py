@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 
 from advisor_matching.v1 import event_service_pb2
+from matching_server import metrics
 from matching_server.backend import Backend
 from matching_server.config import Settings
 from matching_server.domain.calls import Call
@@ -90,6 +91,7 @@ class Application:
         self._registry_loop = Loop("stream-registry", self._registry.beat, REGISTRY_SECONDS)
         self._rates = CallRates(self._backend.redis_url, limit=settings.calls_per_user)
         self._rates_loop = Loop("call-rates", self._rates.exchange, RATES_SECONDS)
+        metrics.STREAMS_OPEN.set_function(lambda: len(self._registry))
         self._health = Health()
         self._health_loop = Loop("health", self._check_health, HEALTH_SECONDS)
         self._server = build_server(

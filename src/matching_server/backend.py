@@ -5,15 +5,17 @@ background work, started and stopped in one order.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID, uuid4
 
 import structlog
 
-from matching_server import metrics
+from matching_server import journal, metrics
 from matching_server.config import Settings
 from matching_server.domain.effects import Effects
 from matching_server.domain.errors import StorageUnavailable
 from matching_server.domain.events import ProjectEvent
+from matching_server.domain.scoring import State
 from matching_server.operations.picture import Picture
 from matching_server.operations.runner import Runner
 from matching_server.storage import redis_client
@@ -65,19 +67,16 @@ class Backend:
         self._show = show
         self._healthy = False
 
-        self._database = Database(
-            database_url, pool_size=settings.database_pool, application_name="matching-server"
-        )
-        self.background_database = Database(
-            database_url,
-            pool_size=settings.provision_workers + _LOOPS_AND_READERS,
-            application_name="matching-background",
+        self._database = _database(database_url, "server", settings.database_pool)
+        self.background_database = _database(
+            database_url, "background", settings.provision_workers + _LOOPS_AND_READERS
         )
         # Of its own: the picture is looked after in the middle of transactions, which hold a connection.
-        self._picture_database = Database(
-            database_url, pool_size=_PICTURE_READERS, application_name="matching-picture"
-        )
+        self._picture_database = _database(database_url, "picture", _PICTURE_READERS)
         self._picture = Picture(self._picture_database)
+        for state in set(State) - {State.ABSENT}:
+            metrics.ADVISORS.labels(state.name.lower()).set_function(partial(self._picture.in_state, state))
+        metrics.FREE_SLOTS.set_function(self._picture.free_slots)
         self._picture_loop = Loop("picture", self._look_at_pool, _PICTURE_SECONDS)
         self.availability_cache = AvailabilityCache(redis_url)
         policy = settings.policy()
@@ -162,13 +161,14 @@ class Backend:
         return healthy
 
     def _after_commit(self, effects: Effects) -> None:
-        """Forgets what is no longer so, shows what was committed, and wakes who has to act on it."""
+        """Forgets what is no longer so, shows and tells what was committed, and wakes who has to act on it."""
         self.availability_cache.forget(effects.availability_changed)
         if effects.events:
             self._show(effects.events)
         self._publisher.publish(effects)
         if self._background is not None:
             self._background.after_commit(effects)
+        journal.tell(effects)
 
     def _hear_of_pool(self, hint: PoolHint) -> None:
         if not self._picture.hear(hint.loads) or hint.profiles_changed:
@@ -177,6 +177,12 @@ class Backend:
     def _look_at_pool(self) -> bool:
         self._picture.look()
         return False
+
+
+def _database(url: str, name: str, size: int) -> Database:
+    database = Database(url, pool_size=size, application_name=f"matching-{name}")
+    metrics.show_pool(name, database, size)
+    return database
 
 
 def _sinks(settings: Settings) -> list[Sink]:

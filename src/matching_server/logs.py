@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import suppress
 from typing import IO, Any, BinaryIO, Literal, TextIO, cast
 
 import orjson
@@ -19,13 +18,18 @@ class _Lenient:
 
     def write(self, line: str | bytes) -> None:
         """Writes, if it can."""
-        with suppress(OSError):
+        # Every line passes here: a context manager would cost as much as the writing.
+        try:  # noqa: SIM105
             self._stream.write(line)
+        except OSError:
+            pass
 
     def flush(self) -> None:
         """Flushes, if it can."""
-        with suppress(OSError):
+        try:  # noqa: SIM105
             self._stream.flush()
+        except OSError:
+            pass
 
 
 def configure(log_format: Literal["console", "json"], level: str) -> None:

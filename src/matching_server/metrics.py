@@ -25,6 +25,101 @@ REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 
 HEALTHY = Gauge("matching_healthy", "1 while the database answers and every thread runs.", registry=REGISTRY)
+DATABASE_CONNECTIONS = Gauge(
+    "matching_database_connections", "Connections in use, by pool.", ["pool"], registry=REGISTRY
+)
+DATABASE_CONNECTIONS_LIMIT = Gauge(
+    "matching_database_connections_limit",
+    "Connections that the pool may have, by pool.",
+    ["pool"],
+    registry=REGISTRY,
+)
+STEPS_FAILED = Counter(
+    "matching_steps_failed",
+    "Steps of background loops that failed and are tried again, by loop.",
+    ["loop"],
+    registry=REGISTRY,
+)
+
+CALLS = Counter(
+    "matching_calls",
+    "Calls that have ended, by method and code; a stream counts at its end.",
+    ["method", "code"],
+    registry=REGISTRY,
+)
+CALL_SECONDS = Histogram(
+    "matching_call_seconds",
+    "How long calls with one response took, by method; the wait for their turn included.",
+    ["method"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=REGISTRY,
+)
+REFUSALS = Counter(
+    "matching_refusals",
+    "Calls and streams that ended with an error, by reason.",
+    ["reason"],
+    registry=REGISTRY,
+)
+CALLS_OPEN = Gauge(
+    "matching_calls_open",
+    "Calls that are here, those whose message has not come included.",
+    registry=REGISTRY,
+)
+CALLS_RUNNING = Gauge("matching_calls_running", "Calls that are worked on.", registry=REGISTRY)
+CALLS_WAITING = Gauge("matching_calls_waiting", "Calls that wait for their turn.", registry=REGISTRY)
+
+STREAMS_OPEN = Gauge("matching_streams_open", "Streams that are open on this server.", registry=REGISTRY)
+STREAMS_CUT = Counter(
+    "matching_streams_cut", "Streams that were cut, since their reader took nothing.", registry=REGISTRY
+)
+STREAM_MESSAGES = Counter(
+    "matching_stream_messages_sent", "Events and heartbeats put on the wire.", registry=REGISTRY
+)
+SUBSCRIBED = Gauge(
+    "matching_redis_subscribed", "1 while the hints of other servers are listened to.", registry=REGISTRY
+)
+HINTS_WAITING = Gauge(
+    "matching_redis_hints_waiting", "Commits that wait to be told to other servers.", registry=REGISTRY
+)
+HINTS_LOST = Counter(
+    "matching_redis_hints_lost",
+    "Hints that other servers did not get, by why: dropped (too many waited), failed (Redis did not take them).",
+    ["why"],
+    registry=REGISTRY,
+)
+
+MATCHES_CREATED = Counter(
+    "matching_matches_created", "Matches made here, by their first status.", ["status"], registry=REGISTRY
+)
+SELECTIONS = Counter(
+    "matching_selections",
+    "Advisors chosen for a match here, by how: the algorithm, assigned (an admin), claimed (the advisor).",
+    ["algorithm"],
+    registry=REGISTRY,
+)
+TRANSITIONS = Counter(
+    "matching_transitions",
+    "Steps of matches made here, by the status that they led to.",
+    ["status"],
+    registry=REGISTRY,
+)
+ADVISORS = Gauge(
+    "matching_advisors",
+    "Advisors by state: free, at_capacity, busy, offline, inactive.",
+    ["state"],
+    registry=REGISTRY,
+)
+FREE_SLOTS = Gauge("matching_free_slots", "Slots of the free advisors that nobody has.", registry=REGISTRY)
+SERVED = Counter(
+    "matching_backlog_served", "Pending matches that a look at the backlog served.", registry=REGISTRY
+)
+SWEPT = Counter(
+    "matching_swept",
+    "What sweeps of this process have closed: expired (matches past their time), orphans (of projects that are gone).",
+    ["what"],
+    registry=REGISTRY,
+)
+
 PROVISIONING_ATTEMPTS = Counter(
     "matching_provisioning_attempts",
     "Attempts at a workspace that ended here, by how: completed, retried, rolled_back, lease_lost, handed_back, lost."
@@ -62,6 +157,13 @@ NOTIFICATION_LEASES_LOST = Counter(
     "Deliveries that ended after their lease: another process delivers again.",
     registry=REGISTRY,
 )
+
+
+def show_pool(name: str, database: Database, size: int) -> None:
+    """Shows a database's connections, of which there are ``size`` at most, from now on."""
+    DATABASE_CONNECTIONS.labels(name).set_function(lambda: database.in_use)
+    DATABASE_CONNECTIONS_LIMIT.labels(name).set(size)
+
 
 QUEUE_GAUGES = {
     "matching_provisioning_jobs": "Jobs that have not ended, by status.",

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from prometheus_client.metrics import MetricWrapperBase
+
+from matching_server import metrics
 from matching_server.domain.interventions import InterventionType
 from matching_server.domain.model import JobStatus
 from matching_server.domain.provisioning import JOB_STEPS, JobStep
@@ -55,6 +58,14 @@ def test_every_metric_is_explained() -> None:
     assert sorted(shown) == sorted(
         {f"{name}_total" if name in counters else name for name in own} | set(QUEUE_GAUGES)
     )
+
+
+def test_every_label_of_a_metric_is_named() -> None:
+    rows = table("metric", "what it is", "look at it when")
+    shown = {name.strip("`").removesuffix("_total"): what for name, what, _ in rows}
+    for metric in vars(metrics).values():
+        if isinstance(metric, MetricWrapperBase):
+            assert all(f"`{label}`" in shown[metric._name] for label in metric._labelnames), metric._name
 
 
 def test_the_bounds_are_those_of_the_code() -> None:

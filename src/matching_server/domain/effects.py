@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from matching_server.domain.events import ProjectEvent
@@ -20,12 +22,23 @@ class Load:
     profile_version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Who was chosen for a match, with the record of why that is stored with it."""
+
+    project_id: UUID
+    match_id: UUID
+    record: Mapping[str, Any]
+
+
 @dataclass(slots=True)
 class Effects:
     """Collected while a transaction runs; worth something only if it commits."""
 
     events: list[ProjectEvent] = field(default_factory=list)
     """Appended to the log, in order: to be shown to watchers."""
+    selections: list[Selection] = field(default_factory=list)
+    """Advisors were chosen: who operates the service is told why."""
     availability_changed: set[UUID] = field(default_factory=set)
     """Advisors whose load, status or slots changed: what is cached of them is old."""
     loads: list[Load] = field(default_factory=list)

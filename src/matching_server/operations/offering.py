@@ -12,7 +12,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from matching_server.domain.calls import Call
-from matching_server.domain.effects import Effects, Load
+from matching_server.domain.effects import Effects, Load, Selection
 from matching_server.domain.events import EventType, MatchPayload, ProjectEvent
 from matching_server.domain.model import Match, MatchStatus
 from matching_server.operations import access, choosing
@@ -136,6 +136,7 @@ def _offer(
 def _effects(offer: Offer, load: Load) -> Effects:
     return Effects(
         events=[offer.event],
+        selections=[Selection(offer.match.project_id, offer.match.id, offer.record.features)],
         availability_changed={load.advisor_id},
         loads=[load],
         notification_queued=True,

@@ -25,6 +25,7 @@ from matching_server.domain.scoring import (
     PoolAdvisor,
     Ranking,
     RankingRequest,
+    State,
     rank,
 )
 from matching_server.storage import pool as stored
@@ -119,6 +120,15 @@ class Picture:
         with self._lock:
             everybody = [self._pool.at(position) for position in self._pool.positions(self._pool.ids())]
             return rank(self._pool, request, moment, limit), everybody
+
+    def in_state(self, state: State) -> int:
+        """How many advisors are in a state."""
+        return self._pool.counts[state]
+
+    def free_slots(self) -> int:
+        """Slots of the free advisors that nobody has."""
+        with self._lock:
+            return self._pool.free_slots
 
     def look(self) -> None:
         """Takes over whatever has changed in the database, and forgets who is no longer there."""

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from matching_server.domain.effects import Selection
 from matching_server.domain.events import EventType, MatchPayload
 from matching_server.domain.lifecycle import Action, decision_action, next_status
 from matching_server.domain.model import (
@@ -59,6 +60,7 @@ def create_matched(
     """A new match that has its advisor at once; an owner who has ``waited`` for one is told."""
     next_status(None, Action.CREATE_MATCHED)
     created = matches.add(tx, match, claim=claim)
+    _selected(tx, created, claim)
     if waited:
         _notify_owner(tx, created, NotificationType.ADVISOR_FOUND)
     return _offered(tx, log, created, None, policy, auto_accept=auto_accept, actor=actor)
@@ -77,8 +79,13 @@ def serve_pending(
     """A waiting match gets its advisor; its owner has waited and is told. ``actor``: who took it themselves."""
     next_status(match.status, Action.ADVISOR_FOUND, match.id)
     served = matches.serve(tx, match, claim)
+    _selected(tx, served, claim)
     _notify_owner(tx, served, NotificationType.ADVISOR_FOUND)
     return _offered(tx, log, served, match.status, policy, auto_accept=auto_accept, actor=actor)
+
+
+def _selected(tx: Transaction, match: Match, claim: matches.ClaimRecord) -> None:
+    tx.effects.selections.append(Selection(match.project_id, match.id, claim.features))
 
 
 def _offered(

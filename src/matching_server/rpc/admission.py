@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc
 
+from matching_server import metrics
 from matching_server.domain.errors import TooManyRequests
 from matching_server.rpc.access import METHODS
 from matching_server.rpc.pooled import Pooled
@@ -43,6 +44,7 @@ class CallThreads(ThreadPoolExecutor):
         self._most = most
         self._lock = threading.Lock()
         self._here = 0
+        metrics.CALLS_OPEN.set_function(lambda: self._here)
 
     @property
     def full(self) -> bool:
@@ -82,7 +84,8 @@ class Turns:
         """
         remaining: float | None = context.time_remaining()
         patience = DEFAULT_DEADLINE_SECONDS if remaining is None else min(remaining, DEFAULT_DEADLINE_SECONDS)
-        got = self._free.acquire(timeout=patience)
+        got = self._free.acquire(blocking=False) or self._wait(patience)
+        metrics.CALLS_RUNNING.inc()
         try:
             remaining = context.time_remaining()
             if not context.is_active() or remaining == 0:
@@ -93,8 +96,13 @@ class Turns:
                 )
             yield
         finally:
+            metrics.CALLS_RUNNING.dec()
             if got:
                 self._free.release()
+
+    def _wait(self, patience: float) -> bool:
+        with metrics.CALLS_WAITING.track_inprogress():
+            return self._free.acquire(timeout=patience)
 
 
 class Admission(grpc.ServerInterceptor):

@@ -27,8 +27,8 @@ from matching_server.domain.errors import (
     TooManyRequests,
 )
 from matching_server.domain.model import Caller
-from matching_server.rpc import admission, errors
-from matching_server.rpc.access import Method
+from matching_server.rpc import admission, calls, errors
+from matching_server.rpc.access import METHODS, Method
 from matching_server.rpc.admission import PastDeadline, Turns
 from matching_server.rpc.auth import authenticate
 from matching_server.rpc.fields import parse_id
@@ -50,13 +50,13 @@ _log = structlog.get_logger(__name__)
 
 
 class Exchange:
-    """One call on its way: what the log line about it needs."""
+    """One call on its way: what is told of it at its end."""
 
-    __slots__ = ("caller", "correlation_id", "kid", "path", "started")
+    __slots__ = ("caller", "correlation_id", "kid", "method", "started")
 
-    def __init__(self, path: str, context: grpc.ServicerContext) -> None:
+    def __init__(self, method: Method, context: grpc.ServicerContext) -> None:
         self.started = time.perf_counter()
-        self.path = path
+        self.method = method
         self.caller: Caller | None = None
         self.kid: str | None = None
         self.correlation_id = correlation_id(context)
@@ -64,15 +64,17 @@ class Exchange:
         structlog.contextvars.bind_contextvars(correlation_id=self.correlation_id)
 
     def log(self, code: grpc.StatusCode, reason: Reason | None) -> None:
-        """Writes the one line about the call; a stream's comes at its end."""
+        """Counts the call and writes the one line about it; a stream's comes at its end."""
+        seconds = time.perf_counter() - self.started
+        calls.ended(self.method, code, reason, seconds)
         _log.info(
             "call",
-            method=self.path,
+            method=self.method.path,
             caller=str(self.caller.user_id) if self.caller else None,
             kid=self.kid,
             code=code.name,
             reason=reason.value if reason else None,
-            duration_ms=round((time.perf_counter() - self.started) * 1000, 2),
+            duration_ms=round(seconds * 1000, 2),
             correlation_id=self.correlation_id,
         )
 
@@ -103,7 +105,7 @@ class Pipeline:
         """The behaviour of a method with one response."""
 
         def behaviour(body: bytes, context: grpc.ServicerContext) -> bytes:
-            exchange = Exchange(method.path, context)
+            exchange = Exchange(method, context)
             try:
                 with self._turns.turn(context):
                     request, call = self.admit(method, exchange, body, context)
@@ -128,7 +130,7 @@ class Pipeline:
 
     def refuse(self, path: str, context: grpc.ServicerContext) -> NoReturn:
         """Ends a call that is one too many, before anything else."""
-        _abort(Exchange(path, context), admission.FULL, context)
+        _abort(Exchange(METHODS[path], context), admission.FULL, context)
 
     def open(
         self,
@@ -196,7 +198,7 @@ class StreamBehaviour:
         self, body: bytes, context: grpc.ServicerContext, send_response_callback: SendResponse
     ) -> None:
         """Opens the stream, or ends it with a status."""
-        exchange = Exchange(self._method.path, context)
+        exchange = Exchange(self._method, context)
         stream = StreamContext(
             context, send_response_callback, correlation_id=exchange.correlation_id, finished=exchange.log
         )

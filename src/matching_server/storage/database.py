@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, exc, make_url, text
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, exc, make_url, text
 
 from matching_server.domain.effects import Effects
 from matching_server.domain.errors import StorageUnavailable, TransactionConflict
@@ -100,6 +100,14 @@ class Database:
     def close(self) -> None:
         """Closes every pooled connection."""
         self._engine.dispose()
+
+    @property
+    def in_use(self) -> int:
+        """Connections that somebody has at the moment."""
+        # Asked anew each time: the engine makes itself another pool when it drops its connections.
+        pool = self._engine.pool
+        assert isinstance(pool, QueuePool)
+        return pool.checkedout()
 
     def ping(self) -> None:
         """Raises StorageUnavailable where the database does not answer."""

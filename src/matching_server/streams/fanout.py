@@ -18,6 +18,7 @@ import redis
 import structlog
 from redis.connection import ConnectionInterface
 
+from matching_server import metrics
 from matching_server.domain.effects import Effects
 from matching_server.domain.event_json import event_from_json, event_to_json
 from matching_server.domain.events import ProjectEvent
@@ -54,6 +55,7 @@ class Publisher:
         self._connection: ConnectionInterface | None = None
         self._source = source
         self._queue: queue.Queue[Effects | None] = queue.Queue(_QUEUE_LIMIT)
+        metrics.HINTS_WAITING.set_function(self._queue.qsize)
         self._thread = threading.Thread(target=self._run, name="redis-publisher", daemon=True)
 
     def start(self) -> None:
@@ -73,8 +75,10 @@ class Publisher:
     def publish(self, effects: Effects) -> None:
         """Queues what a commit did; never blocks."""
         if effects.events or effects.loads or effects.profiles_changed or effects.streams_contested:
-            with suppress(queue.Full):
+            try:
                 self._queue.put_nowait(effects)
+            except queue.Full:
+                metrics.HINTS_LOST.labels("dropped").inc()
 
     def _run(self) -> None:
         while True:
@@ -107,6 +111,7 @@ class Publisher:
                 self._connection = self._client.connection_pool.get_connection()
             redis_client.exchange(self._connection, messages)
         except redis.RedisError as error:
+            metrics.HINTS_LOST.labels("failed").inc(len(messages))
             _log.warning("publish_failed", messages=len(messages), error=type(error).__name__)
 
 
@@ -171,6 +176,7 @@ class Subscriber:
             pubsub = self._client.pubsub()
             try:
                 pubsub.subscribe(_POOL, _STREAMS, *(channel(project_id) for project_id in self._projects))
+                metrics.SUBSCRIBED.set(1)
                 while not self._stopping.is_set():
                     self._apply_wanted(pubsub)
                     message = pubsub.get_message(timeout=_WAIT_SECONDS)
@@ -180,6 +186,7 @@ class Subscriber:
                 _log.warning("subscription_lost", error=type(error).__name__)
                 self._stopping.wait(_RETRY_SECONDS)
             finally:
+                metrics.SUBSCRIBED.set(0)
                 pubsub.close()
 
     def _apply_wanted(self, pubsub: redis.client.PubSub) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import structlog
 
+from matching_server import metrics
 from matching_server.streams.watch import Watch
 
 _BATCH = 64
@@ -70,6 +71,7 @@ class Senders:
             self._add_thread()
         for watch, seconds in stuck:
             if seconds > _CUT_SECONDS and watch.sink.cancel():
+                metrics.STREAMS_CUT.inc()
                 _log.info("stream_cut", project_id=str(watch.project_id), blocked_seconds=round(seconds, 1))
 
     def _add_thread(self) -> None:
@@ -104,11 +106,13 @@ class Senders:
         with self._lock:
             self._busy[me] = (watch, time.monotonic())
         try:
-            for data in watch.take(_BATCH):
+            messages = watch.take(_BATCH)
+            for data in messages:
                 watch.sink.send(data)
                 # Replaced as a whole: ``check`` sees the one or the other.
                 watch.last_sent = time.monotonic()
                 self._busy[me] = (watch, watch.last_sent)
+            metrics.STREAM_MESSAGES.inc(len(messages))
         except Exception:
             _log.exception("send_failed", project_id=str(watch.project_id))
             watch.sink.cancel()

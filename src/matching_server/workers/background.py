@@ -80,6 +80,7 @@ class Background:
     def _serve_backlog(self) -> bool:
         served = backlog.run_pass(self._runner, wait=False)
         if served:
+            metrics.SERVED.inc(served)
             _log.info("backlog_served", matches=served)
         return False
 
@@ -89,6 +90,8 @@ class Background:
             "orphans_closed": upkeep.close_orphans(self._runner),
             "leases_returned": provisioning.return_expired_leases(self._runner),
         }
+        metrics.SWEPT.labels("expired").inc(swept["expired"])
+        metrics.SWEPT.labels("orphans").inc(swept["orphans_closed"])
         metrics.LEASES_RETURNED.inc(swept["leases_returned"])
         if any(swept.values()):
             _log.info("swept", **swept)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable
 
 import structlog
 
+from matching_server import metrics
 from matching_server.domain.errors import StorageUnavailable, TransactionConflict
 
 _log = structlog.get_logger(__name__)
@@ -64,10 +66,14 @@ class Loop:
                 go_on = self._try_step()
 
     def _try_step(self) -> bool:
+        # What one step does and causes is told under one id, like what a call does.
+        structlog.contextvars.bind_contextvars(correlation_id=f"{random.getrandbits(128):032x}")
         try:
             return self._step()
         except (StorageUnavailable, TransactionConflict) as error:
+            metrics.STEPS_FAILED.labels(self._name).inc()
             _log.warning("step_postponed", loop=self._name, reason=error.reason.value)
         except Exception:
+            metrics.STEPS_FAILED.labels(self._name).inc()
             _log.exception("step_failed", loop=self._name)
         return False

@@ -171,7 +171,7 @@ class _Outcome:
         metrics.NOTIFICATION_SECONDS.labels(sink).observe(self.seconds)
         if self.defect:
             _log.error("sink_failed", sink=sink, notification_id=str(notification.id), exc_info=self.defect)
-        write = _log.warning if fault else _log.debug
+        write = _log.warning if fault else _log.info
         write(
             "notification_delivery",
             sink=sink,

@@ -21,7 +21,7 @@ from matching_server.domain.scoring.formula import (
     features_of,
     score,
 )
-from matching_server.domain.scoring.pool import Pool
+from matching_server.domain.scoring.pool import Pool, State
 from matching_server.domain.scoring.ranking import (
     COMPLEX_SCORING_FROM,
     MEDIUM_POOL_FROM,
@@ -55,6 +55,7 @@ __all__ = [
     "Ranking",
     "RankingRequest",
     "Ratio",
+    "State",
     "algorithm_for",
     "candidate",
     "candidate_record",

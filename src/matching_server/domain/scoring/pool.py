@@ -57,6 +57,8 @@ class Pool:
         self.state = np.full(_ROOM, State.ABSENT, np.uint8)
         self.load_ratio = np.zeros(_ROOM)
         """Slots taken, reserved ones included / slots."""
+        self.free = np.zeros(_ROOM, np.int32)
+        """Free slots."""
         self.free_share = np.zeros(_ROOM)
         """Free slots / slots."""
         self.assigned = np.zeros(_ROOM, np.int64)
@@ -91,6 +93,11 @@ class Pool:
     def active(self) -> int:
         """Advisors that take part in matching: what the pool's size means."""
         return len(self) - self.counts[State.INACTIVE]
+
+    @property
+    def free_slots(self) -> int:
+        """Slots of the free advisors that nobody has."""
+        return int(self.free[: self.end][self.state[: self.end] == State.FREE].sum())
 
     def ids(self) -> set[UUID]:
         """Everybody's id."""
@@ -219,6 +226,7 @@ class Pool:
         assigned = to_micros(advisor.last_assigned_at)
         self.assigned[position] = max(assigned, self._reserved_at[position]) if reserved else assigned
         self.load_ratio[position] = load / slots
+        self.free[position] = max(slots - load, 0)
         self.free_share[position] = max(slots - load, 0) / slots
         if not advisor.active:
             state = State.INACTIVE
@@ -253,6 +261,7 @@ class Pool:
 
         self.state = np.concatenate([self.state, np.full_like(self.state, State.ABSENT)])
         self.load_ratio, self.free_share = doubled(self.load_ratio), doubled(self.free_share)
+        self.free = doubled(self.free)
         self.assigned, self.rating_order = doubled(self.assigned), doubled(self.rating_order)
         self.id_high, self.id_low = doubled(self.id_high), doubled(self.id_low)
         self.zone, self.likes = doubled(self.zone), doubled(self.likes)

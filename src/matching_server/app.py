@@ -216,8 +216,8 @@ class Application:
         return event_service_pb2.WatchProjectEventsResponse(event=message).SerializeToString()
 
     def _check_health(self) -> bool:
-        loops = (self._keeper, self._registry_loop, self._rates_loop, self._trust_loop)
-        healthy = self._backend.check_health(alive=all(part.alive for part in loops))
+        parts = (self._hub, self._keeper, self._registry_loop, self._rates_loop, self._trust_loop)
+        healthy = self._backend.check_health(alive=all(part.alive for part in parts))
         if self._status != "draining":
             self._health.set_serving(healthy)
             self._status = "healthy" if healthy else "degraded"

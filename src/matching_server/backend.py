@@ -4,6 +4,7 @@ background work, started and stopped in one order.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from uuid import UUID, uuid4
@@ -13,7 +14,6 @@ import structlog
 from matching_server import journal, metrics
 from matching_server.config import Settings
 from matching_server.domain.effects import Effects
-from matching_server.domain.errors import StorageUnavailable
 from matching_server.domain.events import ProjectEvent
 from matching_server.domain.scoring import State
 from matching_server.operations.picture import Picture
@@ -34,6 +34,9 @@ from matching_server.workers.sinks.webhook import WebhookSink
 _PICTURE_SECONDS = 1.0
 """How long a change of the pool that nobody told of can stay unseen."""
 _PICTURE_READERS = 2
+_PING_SECONDS = 1.0
+_ANSWER_SECONDS = 5.0
+"""How old the database's last answer may be."""
 _LOOPS_AND_READERS = 8
 """Connections that the loops, the readers of events and the look at the database's health need at most."""
 
@@ -66,6 +69,7 @@ class Backend:
         redis_url = self.redis_url = settings.redis_url.get_secret_value()
         self._show = show
         self._healthy = False
+        self._answered_at = float("-inf")
 
         self._database = _database(database_url, "server", settings.database_pool)
         self.background_database = _database(
@@ -79,6 +83,7 @@ class Backend:
         metrics.FREE_SLOTS.set_function(self._picture.free_slots)
         self._picture_loop = Loop("picture", self._look_at_pool, _PICTURE_SECONDS)
         self.availability_cache = AvailabilityCache(redis_url)
+        self._ping_loop = Loop("database-ping", self._ping, _PING_SECONDS)
         policy = settings.policy()
         self.runner = Runner(self._database, policy, self._picture, self._after_commit)
         self.background_runner = Runner(self.background_database, policy, self._picture, self._after_commit)
@@ -115,6 +120,8 @@ class Backend:
         metrics_address = self._metrics.start()
         if metrics_address is not None:
             _log.info("serving_metrics", address=metrics_address)
+        self._ping()
+        self._ping_loop.start()
         self._picture_loop.start()
         self.availability_cache.start()
         self._publisher.start()
@@ -134,8 +141,10 @@ class Backend:
         """Stops the rest, when nobody needs it any more."""
         self.subscriber.stop()
         self._publisher.stop()
-        self._picture_loop.stop()
-        self._picture_loop.join(_PICTURE_SECONDS)
+        for loop in (self._picture_loop, self._ping_loop):
+            loop.stop()
+        for loop in (self._picture_loop, self._ping_loop):
+            loop.join(_PICTURE_SECONDS)
         self.availability_cache.stop()
         self._metrics.stop()
         for database in (self._picture_database, self._database, self.background_database):
@@ -143,17 +152,14 @@ class Backend:
 
     @property
     def _alive(self) -> bool:
-        parts = (self._publisher, self.subscriber, self._picture_loop, self.availability_cache)
+        loops = (self._picture_loop, self._ping_loop)
+        parts = (self._publisher, self.subscriber, self.availability_cache, *loops)
         return all(part.alive for part in parts) and (self._background is None or self._background.alive)
 
     def check_health(self, *, alive: bool = True) -> bool:
         """Whether the database answers, and every thread runs: those here and, by ``alive``, the caller's."""
         alive = alive and self._alive
-        try:
-            self.background_database.ping()
-            healthy = alive
-        except StorageUnavailable:
-            healthy = False
+        healthy = alive and time.monotonic() - self._answered_at < _ANSWER_SECONDS
         changed, self._healthy = healthy != self._healthy, healthy
         metrics.HEALTHY.set(healthy)
         if changed:
@@ -173,6 +179,17 @@ class Backend:
     def _hear_of_pool(self, hint: PoolHint) -> None:
         if not self._picture.hear(hint.loads) or hint.profiles_changed:
             self._picture_loop.wake()
+
+    def _ping(self) -> bool:
+        # In a thread of its own: a database that hangs, rather than is gone, keeps whoever asks it.
+        try:
+            self.background_database.ping()
+            self._answered_at = time.monotonic()
+        except Exception as error:
+            if self._answered_at > 0:
+                _log.warning("database_away", error=type(error).__name__)
+            self._answered_at = float("-inf")
+        return False
 
     def _look_at_pool(self) -> bool:
         self._picture.look()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
 import typer
 
 from matching_server import config, logs
@@ -23,6 +25,10 @@ from matching_server.rpc.keys import KeyFile, new_key
 from matching_server.rpc.server import CannotListen
 from matching_server.seeding import read_directory
 from matching_server.worker import Worker
+
+_DRAIN_SLACK_SECONDS = 1.0
+
+_log = structlog.get_logger(__name__)
 
 
 def serve(settings: Settings, connection_file: Path | None, *, workers: bool, sample: Path | None) -> None:
@@ -54,7 +60,8 @@ def serve(settings: Settings, connection_file: Path | None, *, workers: bool, sa
                 _print_first_call(sample, address, connection_file)
             _wait_for(stop)
     finally:
-        application.stop()
+        with _in_time(settings.drain_seconds):
+            application.stop()
 
 
 def work(settings: Settings) -> None:
@@ -67,7 +74,8 @@ def work(settings: Settings) -> None:
     try:
         _wait_for(stop)
     finally:
-        worker.stop()
+        with _in_time(settings.drain_seconds):
+            worker.stop()
 
 
 @contextmanager
@@ -116,6 +124,21 @@ def _start_errors() -> Iterator[None]:
         raise CannotRun(str(error)) from None
     except StorageUnavailable:
         raise CannotRun("the database of MATCHING_DATABASE_URL does not answer") from None
+
+
+@contextmanager
+def _in_time(seconds: float) -> Iterator[None]:
+    """Ends the process where the block takes longer: who waits for a database that hangs must not stay for ever."""
+    timer = threading.Timer(seconds + _DRAIN_SLACK_SECONDS, _give_up)
+    timer.daemon = True
+    timer.start()
+    yield
+    timer.cancel()
+
+
+def _give_up() -> None:
+    _log.error("drain_out_of_time")
+    os._exit(1)
 
 
 def _hold_back_stop_signals() -> set[signal.Signals]:

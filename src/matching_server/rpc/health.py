@@ -21,10 +21,15 @@ class Health:
 
     def __init__(self) -> None:
         self._servicer = health.HealthServicer(experimental_non_blocking=True)
+        self._serving: bool | None = None
         self.set_serving(False)
 
     def set_serving(self, serving: bool) -> None:
         """Sets the status of the server and of all its services; watchers are told."""
+        # The servicer tells its watchers whatever it is told, new or not.
+        if serving == self._serving:
+            return
+        self._serving = serving
         status = _STATUS.SERVING if serving else _STATUS.NOT_SERVING
         for service in (health.OVERALL_HEALTH, *(service.full_name for service in SERVICES.values())):
             self._servicer.set(service, status)

@@ -102,6 +102,11 @@ class Hub:
         self._readers.shutdown(cancel_futures=True)
         self._senders.stop()
 
+    @property
+    def alive(self) -> bool:
+        """Whether every thread runs."""
+        return self._senders.alive
+
     def watches(self) -> list[Watch]:
         """The streams that are open on this server."""
         with self._lock:

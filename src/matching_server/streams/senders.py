@@ -54,6 +54,12 @@ class Senders:
         for thread in threads:
             thread.join(timeout=2)
 
+    @property
+    def alive(self) -> bool:
+        """Whether every thread runs that has not come to its end."""
+        with self._lock:
+            return all(thread.is_alive() for thread in self._threads)
+
     def schedule(self, watch: Watch) -> None:
         """Has a stream's queue sent by whichever thread is free."""
         if watch.schedule():
@@ -80,7 +86,8 @@ class Senders:
                 return
             thread = threading.Thread(target=self._run, name=f"sender-{len(self._threads)}", daemon=True)
             self._threads.add(thread)
-        thread.start()
+            # Under the lock, so that nobody takes for dead what has not begun.
+            thread.start()
 
     def _run(self) -> None:
         me = threading.current_thread()

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, make_url
 
 from advisor_matching.v1.match_service_pb2 import CreateMatchRequest
 from matching_client import MatchingError
+from tests.support.faults import JOB_QUEUED, failing_write
 from tests.support.processes import ServerProcess, Servers
 from tests.support.receivers import SECRET, WebhookReceiver, webhook_receiver
 from tests.support.wait import eventually
@@ -111,13 +112,15 @@ def test_a_match_can_be_followed_through_the_log_from_its_call_to_its_workspace(
 
 
 def test_what_did_not_commit_is_not_told(world: World) -> None:
-    project, advisor, match = world.matched()
-    before = len(lines(world.servers.all[0], "transition"))
-    with pytest.raises(MatchingError):
-        world.caller(advisor, "advisor").submit_client_decision(match.id, "DECISION_APPROVED")
-    with pytest.raises(MatchingError):
-        world.client(project).submit_client_decision(match.id, "DECISION_APPROVED", etag='"other"')
-    assert len(lines(world.servers.all[0], "transition")) == before
+    _, advisor, match = world.matched()
+    server = world.servers.all[0]
+    with failing_write(world.conn, JOB_QUEUED), pytest.raises(MatchingError):
+        world.admin().assign_advisor(
+            world.new_project(), advisor, assignment_type="ASSIGNMENT_TYPE_EMERGENCY"
+        )
+    refused = len(lines(server, "transition")), len(lines(server, "selection"))
+    assert refused == (1, 1), "those of the match, whose call was answered"
+    assert told(world, "transition", match_id=match.id)
 
 
 def test_a_match_that_waited_is_told_of_with_why(world: World) -> None:

@@ -111,7 +111,8 @@ def killed(services: EmbeddedServices) -> Iterator[None]:
 def test_health_follows_the_database_away_and_back(
     mortal: World, own_services: EmbeddedServices, away: Any, tell: Tell
 ) -> None:
-    server = mortal.start()
+    # Nobody else takes the connections that are open: the look at the database is what hangs.
+    server = mortal.start("--no-workers")
     with Health(server.address) as health:
         eventually(lambda: health.statuses() == {"SERVING"})
         went = time.monotonic()
@@ -234,7 +235,7 @@ def test_a_server_that_ends_under_load_says_so_first_then_tells_streams_and_ends
     assert max(at for _, at in ends) <= answer_at <= ended
     assert load.codes <= {"UNAVAILABLE", "UNAVAILABLE DRAINING", "CANCELLED"}
     load.assert_kept()
-    assert ended - asked < 10
+    assert ended - answer_at < 3, "nothing is waited for that nobody needs, watches of health among it"
     tell(
         f"{len(ends)} streams told after {max(at for _, at in ends) - asked:.2f} s, over after {ended - asked:.1f} s"
     )

@@ -20,6 +20,8 @@ STEPS = {
     "notification": "INSERT ON notification_outbox WHEN (NEW.type = 'workspace_ready')",
 }
 """What a provisioning writes, by what it writes."""
+JOB_QUEUED = "INSERT ON workspace_provisioning_queue"
+"""The last that a decision writes which finalizes a match, or an assignment in an emergency."""
 NOTHING_BEGINS = "LOCK TABLE workspace_provisioning_attempts IN EXCLUSIVE MODE"
 """Whoever holds this keeps jobs from being taken, and attempts from being ended."""
 UNUSUAL = "UPDATE advisor_match_requests SET assignment_type = 'manual_assignment' WHERE id = :id"
@@ -34,7 +36,14 @@ def failing(world: World, step: str, times: int = 1_000_000) -> AbstractContextM
 @contextmanager
 def failing_on(conn: Connection, step: str, times: int = 1_000_000) -> Iterator[None]:
     """The same in this connection's database."""
-    on, _, condition = STEPS[step].partition(" WHEN ")
+    with failing_write(conn, STEPS[step], times):
+        yield
+
+
+@contextmanager
+def failing_write(conn: Connection, what: str, times: int = 1_000_000) -> Iterator[None]:
+    """A write, in the words of ``STEPS``, raises so many times, and then no more."""
+    on, _, condition = what.partition(" WHEN ")
     # A sequence counts on through rolled back transactions.
     conn.exec_driver_sql(
         f"""

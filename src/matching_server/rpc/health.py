@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -9,6 +10,9 @@ from grpc_health.v1 import health, health_pb2
 
 from matching_server.rpc.access import SERVICES
 from matching_server.rpc.pooled import Pooled
+
+SendHealth = Callable[[health_pb2.HealthCheckResponse | None], None]
+"""gRPC's callback of a watch: it sends a status, or for ``None`` ends the watch."""
 
 HEALTH_SERVICE: str = health.SERVICE_NAME
 
@@ -22,6 +26,7 @@ class Health:
     def __init__(self) -> None:
         self._servicer = health.HealthServicer(experimental_non_blocking=True)
         self._serving: bool | None = None
+        self._watches: set[SendHealth] = set()
         self.set_serving(False)
 
     def set_serving(self, serving: bool) -> None:
@@ -35,8 +40,10 @@ class Health:
             self._servicer.set(service, status)
 
     def drain(self) -> None:
-        """Sets everything to NOT_SERVING for good."""
+        """Sets everything to NOT_SERVING for good, and ends the watches, for which the server would wait."""
         self._servicer.enter_graceful_shutdown()
+        for send in tuple(self._watches):
+            send(None)
 
     def generic_handler(self) -> grpc.GenericRpcHandler:
         """The handlers. They have threads of their own: a server whose threads all wait still answers."""
@@ -49,9 +56,20 @@ class Health:
                     Pooled(self._servicer.Check, pool), request.FromString, response.SerializeToString
                 ),
                 "Watch": grpc.unary_stream_rpc_method_handler(
-                    Pooled(self._servicer.Watch, pool, non_blocking=True),
+                    Pooled(self._watch, pool, non_blocking=True),
                     request.FromString,
                     response.SerializeToString,
                 ),
             },
         )
+
+    def _watch(
+        self,
+        request: health_pb2.HealthCheckRequest,
+        context: grpc.ServicerContext,
+        send_response_callback: SendHealth,
+    ) -> None:
+        self._watches.add(send_response_callback)
+        if not context.add_callback(lambda: self._watches.discard(send_response_callback)):
+            self._watches.discard(send_response_callback)
+        self._servicer.Watch(request, context, send_response_callback)

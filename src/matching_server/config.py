@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least that is logged."
     )
+    otel: bool | None = Field(
+        None, description="Send traces, with the extra otel; unset: where OTEL_EXPORTER_OTLP_ENDPOINT is set."
+    )
     rpc_threads: int = Field(
         32, ge=2, le=512, description="Calls that are worked on at once; others wait for their turn."
     )

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -24,10 +25,10 @@ from matching_server.app import Application
 from matching_server.config import Settings
 from matching_server.embedded import EmbeddedServices
 from matching_server.rpc.access import SERVICES
-from matching_server.rpc.keys import KeyRing, new_key
+from matching_server.rpc.keys import KeyFile
 from tests.support.load import Load
 from tests.support.locks import held, wait_for_waiters
-from tests.support.processes import ServerProcess, free_port
+from tests.support.processes import ServerProcess, free_port, write_keys_file
 from tests.support.wait import eventually
 from tests.support.world import World
 
@@ -136,9 +137,9 @@ def test_health_follows_the_database_away_and_back(
 class Running:
     """A server in this process, whose threads can be ended."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, keys: KeyFile) -> None:
         before = set(threading.enumerate())
-        self.application = Application(settings, KeyRing([new_key("test")]))
+        self.application = Application(settings, keys)
         self.address = self.application.start()
         self.threads = {thread.name: thread for thread in threading.enumerate() if thread not in before}
 
@@ -150,7 +151,9 @@ class Running:
 
 
 @pytest.fixture
-def running(database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+def running(
+    database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Running]:
     monkeypatch.setenv("ADVISOR_AUTO_PROVISION", "true")
     running = Running(
         Settings(
@@ -160,7 +163,8 @@ def running(database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) 
             drain_seconds=5,
             sweep_seconds=0.5,
             provision_lease_seconds=1,
-        )
+        ),
+        KeyFile(write_keys_file(tmp_path / "keys.json")),
     )
     try:
         yield running
@@ -184,6 +188,7 @@ def running(database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) 
         "stream-keeper",
         "stream-registry",
         "sweeper",
+        "trust",
     ],
 )
 def test_the_end_of_a_thread_is_told(running: Running, name: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 import typer
 
-from matching_server import config, logs
+from matching_server import config, logs, tracing
 from matching_server.app import Application
 from matching_server.commands import CannotRun, required, seeding
 from matching_server.commands.database import migrate, require_current_schema
@@ -62,6 +62,7 @@ def serve(settings: Settings, connection_file: Path | None, *, workers: bool, sa
     finally:
         with _in_time(settings.drain_seconds):
             application.stop()
+            tracing.stop()
 
 
 def work(settings: Settings) -> None:
@@ -76,6 +77,7 @@ def work(settings: Settings) -> None:
     finally:
         with _in_time(settings.drain_seconds):
             worker.stop()
+            tracing.stop()
 
 
 @contextmanager
@@ -110,10 +112,23 @@ def embedded_settings(data_dir: Path, listen: str | None) -> Iterator[Settings]:
 
 def _prepare(settings: Settings) -> tuple[str, str]:
     logs.configure(settings.log_format, settings.log_level)
+    _start_tracing(settings)
     database_url = required(settings.database_url, "MATCHING_DATABASE_URL")
     redis_url = required(settings.redis_url, "MATCHING_REDIS_URL")
     require_current_schema(database_url)
     return database_url, redis_url
+
+
+def _start_tracing(settings: Settings) -> None:
+    """Where it is asked for; the variable alone may be meant for others on this machine, and stops no start."""
+    if settings.otel is False or not (settings.otel or os.environ.get(tracing.ENDPOINT_VARIABLE)):
+        return
+    try:
+        tracing.start()
+    except tracing.CannotTrace as error:
+        if settings.otel:
+            raise CannotRun(f"MATCHING_OTEL: {error}") from None
+        _log.warning("not_traced", fault=str(error))
 
 
 @contextmanager

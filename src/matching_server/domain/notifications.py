@@ -83,6 +83,8 @@ class LeasedNotification:
     """The sinks that have taken it in an earlier attempt."""
     recipient: Recipient
     correlation_id: str | None
+    traceparent: str | None = None
+    """Of the trace that it belongs to."""
 
 
 class DeliveryFault(Exception):

@@ -96,6 +96,8 @@ class LeasedJob:
     lease_token: UUID
     last_error: str | None
     correlation_id: str | None
+    traceparent: str | None = None
+    """Of the trace that it belongs to."""
 
 
 class LeaseLost(Exception):

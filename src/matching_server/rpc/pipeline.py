@@ -52,7 +52,7 @@ _log = structlog.get_logger(__name__)
 class Exchange:
     """One call on its way: what is told of it at its end."""
 
-    __slots__ = ("caller", "correlation_id", "kid", "method", "started")
+    __slots__ = ("caller", "correlation_id", "kid", "method", "span", "started")
 
     def __init__(self, method: Method, context: grpc.ServicerContext) -> None:
         self.started = time.perf_counter()
@@ -62,11 +62,12 @@ class Exchange:
         self.correlation_id = correlation_id(context)
         # gRPC runs each call in a context of its own, so nothing has to be unbound.
         structlog.contextvars.bind_contextvars(correlation_id=self.correlation_id)
+        self.span = calls.begin(method, context, self.correlation_id)
 
     def log(self, code: grpc.StatusCode, reason: Reason | None) -> None:
         """Counts the call and writes the one line about it; a stream's comes at its end."""
         seconds = time.perf_counter() - self.started
-        calls.ended(self.method, code, reason, seconds)
+        calls.ended(self.method, self.span, code, reason, seconds)
         _log.info(
             "call",
             method=self.method.path,

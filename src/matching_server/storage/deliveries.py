@@ -188,4 +188,5 @@ def _leased(row: Row[Any]) -> LeasedNotification:
         taken_by=tuple(row.taken_by),
         recipient=Recipient(exists=row.recipient_exists, email=row.email),
         correlation_id=row.correlation_id,
+        traceparent=row.traceparent,
     )

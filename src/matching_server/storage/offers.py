@@ -20,6 +20,7 @@ from matching_server.domain.event_json import payload_to_json
 from matching_server.domain.events import ProjectEvent
 from matching_server.domain.model import Match
 from matching_server.domain.notifications import NotificationType
+from matching_server.domain.trace import TRACEPARENT
 from matching_server.storage import availability
 from matching_server.storage.availability import AsRanked
 from matching_server.storage.database import Database
@@ -57,8 +58,9 @@ WITH bound AS MATERIALIZED (
     SELECT %(project_id)s, %(seq)s, %(event_type)s, CAST(%(event)s AS jsonb), %(user_id)s, %(correlation_id)s, %(now)s
     FROM claimed
 ), told AS (
-    INSERT INTO notification_outbox (type, recipient_id, payload, correlation_id)
-    SELECT '{NotificationType.MATCH_OFFERED}', advisor_id, CAST(%(notification)s AS jsonb), %(correlation_id)s
+    INSERT INTO notification_outbox (type, recipient_id, payload, correlation_id, traceparent)
+    SELECT '{NotificationType.MATCH_OFFERED}', advisor_id, CAST(%(notification)s AS jsonb), %(correlation_id)s,
+        CAST(%(traceparent)s AS text)
     FROM claimed
 ), nonce AS (
     INSERT INTO used_nonces (kid, nonce, call_id)
@@ -153,6 +155,7 @@ def _params(offer: Offer) -> dict[str, object]:
         "expires_at": match.expires_at,
         "allow_previous": match.allow_previous,
         "correlation_id": call.correlation_id,
+        "traceparent": TRACEPARENT.get(),
         "now": match.created_at,
         "event_type": event.type.value,
         "event": _json(payload_to_json(event.payload)),

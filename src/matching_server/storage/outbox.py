@@ -19,14 +19,15 @@ from matching_server.domain.notifications import (
     NotificationStatus,
     NotificationType,
 )
+from matching_server.domain.trace import TRACEPARENT
 from matching_server.storage.database import Transaction
 from matching_server.storage.tables import notification_outbox, users
 
 # Not a row each, for the reason that the event log gives.
 _ENQUEUE = text(
     """
-    INSERT INTO notification_outbox (type, recipient_id, priority, payload, correlation_id)
-    SELECT :type, recipient, :priority, CAST(:payload AS jsonb), :correlation_id
+    INSERT INTO notification_outbox (type, recipient_id, priority, payload, correlation_id, traceparent)
+    SELECT :type, recipient, :priority, CAST(:payload AS jsonb), :correlation_id, CAST(:traceparent AS text)
     FROM unnest(CAST(:recipients AS uuid[])) AS recipient
     """
 )
@@ -51,6 +52,7 @@ def enqueue(
             "priority": "high" if high_priority else "normal",
             "payload": orjson.dumps(payload).decode(),
             "correlation_id": tx.correlation_id,
+            "traceparent": TRACEPARENT.get(),
         },
     )
     tx.effects.notification_queued |= bool(recipients)

@@ -12,12 +12,13 @@ from sqlalchemy import text
 
 from matching_server.domain.model import JobStatus, Match
 from matching_server.domain.provisioning import LeasedJob, LeaseLost
+from matching_server.domain.trace import TRACEPARENT
 from matching_server.storage.database import AskAll, Transaction
 
 _ENQUEUE = text(
     """
-    INSERT INTO workspace_provisioning_queue (match_id, project_id, correlation_id)
-    VALUES (:match_id, :project_id, :correlation_id)
+    INSERT INTO workspace_provisioning_queue (match_id, project_id, correlation_id, traceparent)
+    VALUES (:match_id, :project_id, :correlation_id, :traceparent)
     """
 )
 # Nobody waits until it is on disk that a job was taken: what is written for the job is there only behind it, and where
@@ -35,7 +36,7 @@ _TAKE = """
             next_retry_at = clock_timestamp() + %(lease)s, updated_at = clock_timestamp()
         FROM due WHERE q.id = due.id
         RETURNING q.id, q.match_id, q.project_id, q.status, q.attempt_count, q.lease_token, q.last_error,
-                  q.correlation_id
+                  q.correlation_id, q.traceparent
     ), begun AS (
         INSERT INTO workspace_provisioning_attempts (job_id, number)
         SELECT id, attempt_count FROM taken WHERE status = 'processing'
@@ -156,6 +157,7 @@ def enqueue(tx: Transaction, match: Match) -> None:
             "match_id": match.id,
             "project_id": match.project_id,
             "correlation_id": tx.correlation_id,
+            "traceparent": TRACEPARENT.get(),
         },
     )
     tx.effects.job_queued = True
@@ -291,6 +293,7 @@ def _job(
     lease_token: UUID,
     last_error: str | None,
     correlation_id: str | None,
+    traceparent: str | None,
     _: object,
 ) -> LeasedJob:
     return LeasedJob(
@@ -302,4 +305,5 @@ def _job(
         lease_token=lease_token,
         last_error=last_error,
         correlation_id=correlation_id,
+        traceparent=traceparent,
     )

@@ -315,6 +315,7 @@ workspace_provisioning_queue = Table(
     Column("correlation_id", Text),
     Column("created_at", _Time, nullable=False, server_default=_now),
     Column("updated_at", _Time, nullable=False, server_default=_now),
+    Column("traceparent", Text),
     _one_of("status", JobStatus),
     CheckConstraint("attempt_count >= 0", name="attempt_count"),
     CheckConstraint("(lease_token IS NULL) = (lease_expires_at IS NULL)", name="lease"),
@@ -430,6 +431,7 @@ notification_outbox = Table(
     # Of one that is being delivered; the lease ends when it is due again.
     Column("lease_token", Uuid),
     Column("taken_by", ARRAY(Text), nullable=False, server_default=_empty_list),
+    Column("traceparent", Text),
     _one_of("status", NotificationStatus),
     _one_of("priority", NotificationPriority),
     CheckConstraint(f"attempt_count BETWEEN 0 AND {MAX_ATTEMPTS}", name="attempt_count"),

@@ -12,6 +12,7 @@ from sqlalchemy import text, update
 from matching_server.domain.events import ChatMessage
 from matching_server.domain.model import ActorType, ProvisioningState, WorkspaceRole
 from matching_server.domain.notifications import NotificationType
+from matching_server.domain.trace import TRACEPARENT
 from matching_server.storage.database import Transaction
 from matching_server.storage.tables import (
     project_advisors,
@@ -43,8 +44,9 @@ _MAKE = f"""
         INSERT INTO project_advisors (project_id, advisor_id, status, role, assigned_at)
         VALUES (:project_id, :advisor_id, 'active', :role, :created_at) {ACCESS_AGAIN}
     ), session AS ({_OPEN_SESSION}), welcome AS ({_ADD_MESSAGE}), told AS (
-        INSERT INTO notification_outbox (type, recipient_id, payload, correlation_id)
-        VALUES ('{NotificationType.WORKSPACE_READY}', :owner_id, CAST(:notification AS jsonb), :correlation_id)
+        INSERT INTO notification_outbox (type, recipient_id, payload, correlation_id, traceparent)
+        VALUES ('{NotificationType.WORKSPACE_READY}', :owner_id, CAST(:notification AS jsonb), :correlation_id,
+            :traceparent)
     )
     UPDATE advisor_match_requests SET provisioning_state = '{ProvisioningState.READY}' WHERE id = :match_id
 """
@@ -71,7 +73,8 @@ def make(tx: Transaction, workspace: Workspace) -> None:
 
     An access row and a session that there are already become active again. The message's event is the log's business.
     """
-    tx.conn.execute(_make, parameters(workspace) | {"correlation_id": tx.correlation_id})
+    trace = {"correlation_id": tx.correlation_id, "traceparent": TRACEPARENT.get()}
+    tx.conn.execute(_make, parameters(workspace) | trace)
     tx.effects.notification_queued = True
 
 

@@ -20,6 +20,7 @@ from matching_server.domain.events import ProjectEvent
 from matching_server.domain.model import ActorType, JobStatus, MatchStatus, ProvisioningState
 from matching_server.domain.notifications import NotificationType
 from matching_server.domain.provisioning import LeasedJob
+from matching_server.domain.trace import TRACEPARENT
 from matching_server.storage import workspace
 from matching_server.storage.database import Ask, Database
 from matching_server.storage.workspace import Workspace
@@ -74,8 +75,9 @@ WITH head AS MATERIALIZED (
         CAST(%(response_data)s AS jsonb), %(seq)s, %(created_at)s
     FROM usual
 ), told AS (
-    INSERT INTO notification_outbox (type, recipient_id, payload, correlation_id)
-    SELECT '{NotificationType.WORKSPACE_READY}', %(owner_id)s, CAST(%(notification)s AS jsonb), %(correlation_id)s
+    INSERT INTO notification_outbox (type, recipient_id, payload, correlation_id, traceparent)
+    SELECT '{NotificationType.WORKSPACE_READY}', %(owner_id)s, CAST(%(notification)s AS jsonb), %(correlation_id)s,
+        CAST(%(traceparent)s AS text)
     FROM usual
 ), ready AS (
     UPDATE advisor_match_requests m SET provisioning_state = '{ProvisioningState.READY}'
@@ -143,6 +145,7 @@ def make(
         "last": _payload(ready),
         "attempt": job.attempt,
         "correlation_id": job.correlation_id,
+        "traceparent": TRACEPARENT.get(),
     }
     row = database.try_once(_MAKE, values | _named(job))
     return None if row is None else bool(row[0])

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 
-from matching_server import metrics
+from matching_server import metrics, tracing
 from matching_server.domain.errors import StorageUnavailable, TransactionConflict
 from matching_server.domain.notifications import (
     Delivery,
@@ -146,12 +146,19 @@ class Notifier:
         """The one place that every delivery passes: to which sink, with what result, in what time."""
         defect, fault = None, None
         began = time.monotonic()
-        try:
-            sink.deliver(notification)
-        except DeliveryFault as error:
-            fault = error
-        except Exception as error:
-            defect, fault = error, DeliveryFault(f"failed ({type(error).__name__})")
+        told: tracing.Attributes = {
+            "sink": sink.name,
+            "type": notification.type,
+            "attempt": notification.attempt,
+        }
+        with tracing.continued("deliver notification", "PRODUCER", notification.traceparent, told) as span:
+            try:
+                sink.deliver(notification)
+            except DeliveryFault as error:
+                fault = error
+            except Exception as error:
+                defect, fault = error, DeliveryFault(f"failed ({type(error).__name__})")
+            span.end(fault=str(fault) if fault else None)
         return _Outcome(Delivery(sink.name, fault), time.monotonic() - began, defect)
 
 

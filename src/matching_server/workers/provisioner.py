@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 
-from matching_server import metrics
+from matching_server import metrics, tracing
 from matching_server.domain.errors import DomainError
 from matching_server.domain.provisioning import LeasedJob
 from matching_server.operations import provisioning
@@ -111,12 +111,15 @@ class Provisioner:
 
     def _attempt(self, job: LeasedJob) -> None:
         began = time.monotonic()
-        try:
-            result = provisioning.attempt(self._runner, job).value
-            error = None
-        except Exception as fault:
-            # Not even the failure could be written: the end of the lease brings the job back.
-            result, error = "lost", type(fault).__name__
+        told: tracing.Attributes = {"match_id": str(job.match_id), "attempt": job.attempt}
+        with tracing.continued("provision workspace", "CONSUMER", job.traceparent, told) as span:
+            try:
+                result = provisioning.attempt(self._runner, job).value
+                error = None
+            except Exception as fault:
+                # Not even the failure could be written: the end of the lease brings the job back.
+                result, error = "lost", type(fault).__name__
+            span.end({"result": result}, fault=None if result == "completed" else result)
         seconds = time.monotonic() - began
         metrics.PROVISIONING_ATTEMPTS.labels(result).inc()
         metrics.PROVISIONING_SECONDS.observe(seconds)

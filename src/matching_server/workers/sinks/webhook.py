@@ -14,6 +14,7 @@ import orjson
 from standardwebhooks import Webhook
 
 from matching_server.domain.notifications import DeliveryFault, LeasedNotification
+from matching_server.domain.trace import TRACEPARENT
 from matching_server.workers.sinks.deadline import Deadline
 
 
@@ -57,6 +58,9 @@ class WebhookSink:
                 body.decode(),
             ),
         }
+        traceparent = TRACEPARENT.get()
+        if traceparent is not None:
+            headers["traceparent"] = traceparent
         try:
             self._network.begin(Deadline(self._timeout))
             # Whatever the receiver says beside its status is of no interest, and might never end.

@@ -8,6 +8,7 @@ import re
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +29,18 @@ from tests.support.worlds import own_world
 WORDS = "not-for-the-log-words"
 """Part of whatever people write here: reasons and messages."""
 NAME = "Notforthelog Name"
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+PROMISED = {
+    event: set(re.findall(r"`(\w+)`", fields))
+    for event, fields in re.findall(
+        r"^\| `(\w+)` \| [^|]* \| ([^|]*) \|$",
+        PAGE[PAGE.index("| event | told of | with |") :].partition("\n\n")[0],
+        re.MULTILINE,
+    )
+}
+"""The page's events, and what each has."""
 
 
 @pytest.fixture
@@ -187,7 +200,10 @@ def test_nothing_that_a_busy_server_writes_holds_a_secret_a_claim_or_what_people
     assert server.terminate() == 0
     log = server.log(last=1_000_000)
     events = {line["event"] for line in lines(server)}
-    assert events >= {"call", "selection", "transition", "advisor_released", "swept", "serving", "stopped"}
+    assert events >= {"swept", "serving", "stopped", *PROMISED}
+    assert PROMISED
+    for event, fields in PROMISED.items():
+        assert all(line.keys() >= fields | {"level", "timestamp"} for line in lines(server, event)), event
     forbidden = {
         "the key": secret,
         "the webhook's secret": SECRET.removeprefix("whsec_"),

@@ -14,6 +14,7 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from advisor_matching.v1 import match_service_pb2 as pb
+from matching_server import metrics
 from matching_server.domain.calls import Call
 from matching_server.rpc import admission
 from tests.support.wait import eventually
@@ -110,6 +111,22 @@ def test_so_many_are_worked_on_at_once_and_the_others_in_turn() -> None:
         servicer.go_on.set()
         callers.join()
         assert [answer.code for answer in callers.answers] == [grpc.StatusCode.OK] * 5
+
+
+def test_who_is_here_who_runs_and_who_waits_is_shown() -> None:
+    def shown() -> tuple[float | None, ...]:
+        names = ("open", "running", "waiting")
+        return tuple(metrics.REGISTRY.get_sample_value(f"matching_calls_{name}") for name in names)
+
+    with slow(turns=2) as (servicer, server, callers):
+        callers.add(5)
+        eventually(lambda: shown() == (5, 2, 3), what="two of five run")
+        silent = say_nothing(server)
+        eventually(lambda: shown() == (6, 2, 3), what="one more is here")
+        silent.cancel()
+        servicer.go_on.set()
+        callers.join()
+        eventually(lambda: shown() == (0, 0, 0), what="nobody is left")
 
 
 def test_one_too_many_is_refused_on_arrival_and_told_when_to_come_again() -> None:

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
+import psutil
+
 from tests.support.spawning import CommandProcess
 from tests.support.wait import eventually
 
@@ -149,8 +151,10 @@ class ServerProcess:
         self.start()
 
     def freeze(self) -> None:
-        """Stops its time (SIGSTOP)."""
+        """Stops its time (SIGSTOP), and returns when no thread of it runs any more."""
         self._signal(signal.SIGSTOP)
+        stopped = psutil.Process(self.pid)
+        eventually(lambda: stopped.status() == psutil.STATUS_STOPPED, interval=0.001, what="it is frozen")
 
     def thaw(self) -> None:
         """Lets it go on (SIGCONT)."""

@@ -38,6 +38,8 @@ class Senders:
         self._busy: dict[threading.Thread, tuple[Watch, float]] = {}
         self._threads: set[threading.Thread] = set()
         self._stopping = False
+        self.alive = True
+        """Whether no thread has ended otherwise than it should."""
 
     def start(self) -> None:
         """Starts the threads."""
@@ -53,12 +55,6 @@ class Senders:
             self._ready.put(None)
         for thread in threads:
             thread.join(timeout=2)
-
-    @property
-    def alive(self) -> bool:
-        """Whether every thread runs that has not come to its end."""
-        with self._lock:
-            return all(thread.is_alive() for thread in self._threads)
 
     def schedule(self, watch: Watch) -> None:
         """Has a stream's queue sent by whichever thread is free."""
@@ -86,10 +82,16 @@ class Senders:
                 return
             thread = threading.Thread(target=self._run, name=f"sender-{len(self._threads)}", daemon=True)
             self._threads.add(thread)
-            # Under the lock, so that nobody takes for dead what has not begun.
-            thread.start()
+        thread.start()
 
     def _run(self) -> None:
+        try:
+            self._send_all()
+        except BaseException:
+            self.alive = False
+            raise
+
+    def _send_all(self) -> None:
         me = threading.current_thread()
         while True:
             watch = self._ready.get()

@@ -294,3 +294,10 @@ def test_logs_that_were_replaced_end_every_stream_and_are_shown_from_their_begin
     late = stage.open()
     stage.commit()
     arrives(late, [1])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_sender_that_ends_is_noticed(stage: Stage) -> None:
+    assert stage.hub.alive
+    stage.hub._senders._ready.put(object())  # type: ignore[arg-type]
+    eventually(lambda: not stage.hub.alive, what="the end is noticed")

@@ -18,7 +18,7 @@ from typing import Self
 
 import psutil
 
-from tests.support.spawning import CommandProcess
+from tests.support.spawning import CommandProcess, FreshProcess
 from tests.support.wait import eventually
 
 HOST = "127.0.0.1"
@@ -72,7 +72,7 @@ class ServerProcess:
         self._log_file = directory / f"{name}.log"
         self._endpoint_file = directory / f"{name}.connection.json"
         self._listen = f"{HOST}:{free_port()}"
-        self._process: CommandProcess | None = None
+        self._process: CommandProcess | FreshProcess | None = None
         self._endpoint: Endpoint | None = None
 
     @property
@@ -105,7 +105,9 @@ class ServerProcess:
         """
         assert not self.running, f"{self.name} is running already"
         self._endpoint_file.unlink(missing_ok=True)
-        self._process = CommandProcess(self._command(), log=self._log_file, environment=self._environment())
+        # What an interpreter reads at its own start needs one of its own.
+        kind = FreshProcess if "PYTHONPATH" in self._settings.environment else CommandProcess
+        self._process = kind(self._command(), log=self._log_file, environment=self._environment())
         if wait:
             self.wait_until_ready()
         return self

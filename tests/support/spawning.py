@@ -69,6 +69,20 @@ class CommandProcess:
             os.kill(self.pid, number)
 
 
+class FreshProcess(subprocess.Popen[bytes]):
+    """The same by a new interpreter, as from a shell."""
+
+    def __init__(self, command: Sequence[str], *, log: Path, environment: Mapping[str, str]) -> None:
+        with log.open("ab") as written:
+            super().__init__(
+                [sys.executable, "-m", "matching_server.cli", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=written,
+                stderr=subprocess.STDOUT,
+                env=dict(environment),
+            )
+
+
 def _run(command: list[str], log: Path, environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)

@@ -27,6 +27,8 @@ from tests.support.databases import (
 )
 from tests.support.processes import Servers
 
+_HERE = Path(__file__).parent
+_ORDER = ("robustness", "acceptance", "integration", "unit")
 _SERVERS = pytest.StashKey[Servers]()
 
 
@@ -36,17 +38,9 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a file share a process, and so what the file sets up.
-
-    Those that do faults take the longest, and the machine for themselves as far as they can: they come first, and
-    one after the other.
-    """
-    for item in items:
-        faults = item.get_closest_marker("robustness") is not None
-        item.add_marker(pytest.mark.xdist_group("robustness" if faults else str(item.path)))
-    items.sort(key=lambda item: item.get_closest_marker("robustness") is None)
+    """What takes the longest comes first, so that no process has it to do when the other is done."""
+    items.sort(key=lambda item: _ORDER.index(item.path.relative_to(_HERE).parts[0]))
 
 
 @pytest.hookimpl(wrapper=True)

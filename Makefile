@@ -63,6 +63,7 @@ bench: $(VENV)/.installed-bench ## Compare the service side by side with others 
 
 docs: $(VENV)/.installed-dev ## Make the generated pages of the documentation
 	@$(BIN)/python scripts/settings_table.py > docs/settings.md
+	@$(BIN)/python scripts/access_table.py > docs/access.md
 
 clean: ## Remove the environments, the data of `make run`, and caches
 	@rm -rf .venv .venv-codegen .matching dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

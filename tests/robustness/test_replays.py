@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import grpc
 import pytest
 import redis
-from google.protobuf import message_factory
-from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
 from advisor_matching.v1.availability_service_pb2 import UpdateAvailabilityRequest
 from advisor_matching.v1.event_service_pb2 import WatchProjectEventsRequest
 from advisor_matching.v1.match_service_pb2 import CreateMatchRequest
-from advisor_matching.v1.types_pb2 import Advisor, AvailabilityStatus, PreferenceRule, Project
+from advisor_matching.v1.types_pb2 import AvailabilityStatus
 from matching_client import Claims, MatchingError, Unauthenticated
 from matching_client.catalog import path_of
 from matching_client.signing import Credentials
 from matching_server.embedded import EmbeddedServices
 from tests.support.at_once import together
-from tests.support.contract import ONCE, name_of
+from tests.support.contract import ONCE, in_order, name_of
 from tests.support.raw import SignedCall, sign
 from tests.support.rounds import rounds
 from tests.support.wait import eventually
@@ -62,33 +60,6 @@ def calls(world: World) -> list[SignedCall]:
     ]
     endpoint = world.servers.all[0].endpoint
     return [sign(endpoint, PLATFORM, path, request) for path, request in requests]
-
-
-FIELDS: Mapping[str, Any] = {
-    "decision": 1,
-    "status": 1,
-    "assignment_type": 1,
-    "text": "hello",
-    "project": Project(id=str(uuid.UUID(int=7)), owner_id=str(uuid.UUID(int=8)), name="seven"),
-    "advisor": Advisor(id=str(uuid.UUID(int=9)), display_name="Nine", timezone="UTC"),
-    "rule": PreferenceRule(advisor_id=str(uuid.UUID(int=9)), effect="RULE_EFFECT_BOOST", boost=1),
-}
-"""What requests need to be in order, besides ids."""
-
-
-def in_order(method: MethodDescriptor) -> Message:
-    """A request in which nothing is wrong but that it is about nobody."""
-    request = message_factory.GetMessageClass(method.input_type)()
-    for field in method.input_type.fields:
-        if field.name in FIELDS:
-            value = FIELDS[field.name]
-            if field.type == FieldDescriptor.TYPE_MESSAGE:
-                getattr(request, field.name).CopyFrom(value)
-            else:
-                setattr(request, field.name, value)
-        elif field.name.endswith("_id") and field.name not in ("last_event_id", "watch_id"):
-            setattr(request, field.name, str(uuid.uuid4()))
-    return request
 
 
 @pytest.mark.parametrize("method", ONCE, ids=name_of)

@@ -1,7 +1,8 @@
-"""Who may call which method: one table over the methods of the contract.
+"""Who may call which method, and about whose things: one table over the methods of the contract.
 
-The roles are written down here; what a method does to the world is read from the contract's own descriptors.
-Whether a caller may see a particular project or match is decided by the use cases, not here.
+The roles are decided by here, and ``docs/access.md`` is made from it; what a method does to the world is read from the
+contract's own descriptors. Whether a caller may see a particular project or match takes a look at the database: the use
+cases do that (``operations/access.py``), in the transaction that acts, and the table says what they find.
 """
 
 from __future__ import annotations
@@ -57,15 +58,33 @@ class Method:
         return self.kind is not Kind.READ
 
 
+class Reach(StrEnum):
+    """Whose things a role reaches with a method, in words. What is beyond is not found, as if it were not there."""
+
+    ALL = "all"
+    ALL_BUT_ADDRESSES = "all, e-mail addresses excepted but for one's own"
+    OWN_PROJECTS = "projects that they own"
+    OWN_PROJECTS_MATCHES = "matches of projects that they own"
+    OFFERED_MATCHES = "matches that are, or were, offered to them"
+    ELIGIBLE_MATCHES = "pending matches that they are eligible for"
+    CLAIMABLE_MATCHES = "matches that wait, or waited, and that they are eligible for; those offered to them"
+    ADVISED_PROJECTS = "projects that they work on, or that are offered to them"
+    ADVISED_EVENTS = "projects that they work on; of one that is only offered to them, that match's events"
+    ACTIVE_PROJECTS = "projects that they work on"
+    THEMSELVES = "themselves"
+
+
+Access = Mapping[Role, Reach]
+"""Who may call a method, and what each reaches with it."""
+
 _CLIENT, _ADVISOR, _SERVICE, _ADMIN = Role.CLIENT, Role.ADVISOR, Role.SERVICE, Role.ADMIN
-_EVERY_ROLE = frozenset(Role)
-_FOR_PROJECTS = frozenset({_CLIENT, _SERVICE, _ADMIN})
-_FOR_ADVISORS = frozenset({_ADVISOR, _SERVICE, _ADMIN})
-_CHATTING = frozenset({_CLIENT, _ADVISOR, _SERVICE})
-_PLATFORM = frozenset({_SERVICE, _ADMIN})
-_CLIENT_ONLY = frozenset({_CLIENT})
-_ADVISOR_ONLY = frozenset({_ADVISOR})
-_ADMIN_ONLY = frozenset({_ADMIN})
+_PLATFORM: Access = {_SERVICE: Reach.ALL, _ADMIN: Reach.ALL}
+_ADMIN_ONLY: Access = {_ADMIN: Reach.ALL}
+_FOR_PROJECTS: Access = {_CLIENT: Reach.OWN_PROJECTS, **_PLATFORM}
+_FOR_ADVISORS: Access = {_ADVISOR: Reach.THEMSELVES, **_PLATFORM}
+_WATCHING: Access = {_CLIENT: Reach.OWN_PROJECTS, _ADVISOR: Reach.ADVISED_EVENTS, **_PLATFORM}
+_CHATTING: Access = {_CLIENT: Reach.OWN_PROJECTS, _ADVISOR: Reach.ACTIVE_PROJECTS, _SERVICE: Reach.ALL}
+_BROWSING: Access = {_CLIENT: Reach.ALL_BUT_ADDRESSES, _ADVISOR: Reach.ALL_BUT_ADDRESSES, **_PLATFORM}
 
 SERVICES: Mapping[str, ServiceDescriptor] = {
     service.name: service
@@ -83,17 +102,17 @@ SERVICES: Mapping[str, ServiceDescriptor] = {
 }
 """The contract's services by their short names."""
 
-ROLES: Mapping[str, Mapping[str, frozenset[Role] | None]] = {
+ACCESS: Mapping[str, Mapping[str, Access | None]] = {
     "MatchService": {
         "CreateMatch": _FOR_PROJECTS,
-        "GetMatch": _EVERY_ROLE,
+        "GetMatch": {_CLIENT: Reach.OWN_PROJECTS_MATCHES, _ADVISOR: Reach.OFFERED_MATCHES, **_PLATFORM},
         "ListProjectMatches": _FOR_PROJECTS,
-        "ListClaimableMatches": _ADVISOR_ONLY,
-        "ClaimMatch": _ADVISOR_ONLY,
+        "ListClaimableMatches": {_ADVISOR: Reach.ELIGIBLE_MATCHES},
+        "ClaimMatch": {_ADVISOR: Reach.CLAIMABLE_MATCHES},
     },
     "DecisionService": {
-        "SubmitClientDecision": _CLIENT_ONLY,
-        "SubmitAdvisorDecision": _ADVISOR_ONLY,
+        "SubmitClientDecision": {_CLIENT: Reach.OWN_PROJECTS_MATCHES},
+        "SubmitAdvisorDecision": {_ADVISOR: Reach.OFFERED_MATCHES},
     },
     "AvailabilityService": {
         "UpdateAvailability": _FOR_ADVISORS,
@@ -118,8 +137,8 @@ ROLES: Mapping[str, Mapping[str, frozenset[Role] | None]] = {
         "RepairInvariants": _ADMIN_ONLY,
     },
     "EventService": {
-        "WatchProjectEvents": _EVERY_ROLE,
-        "ListProjectEvents": _EVERY_ROLE,
+        "WatchProjectEvents": _WATCHING,
+        "ListProjectEvents": _WATCHING,
     },
     "ChatService": {
         "SendMessage": _CHATTING,
@@ -127,27 +146,28 @@ ROLES: Mapping[str, Mapping[str, frozenset[Role] | None]] = {
     },
     "DirectoryService": {
         "UpsertProject": _PLATFORM,
-        "GetProject": _EVERY_ROLE,
+        "GetProject": {_CLIENT: Reach.OWN_PROJECTS, _ADVISOR: Reach.ADVISED_PROJECTS, **_PLATFORM},
         "UpsertAdvisor": _PLATFORM,
-        "GetAdvisor": _EVERY_ROLE,
-        "ListAdvisors": _EVERY_ROLE,
+        "GetAdvisor": _BROWSING,
+        "ListAdvisors": _BROWSING,
         "DeactivateAdvisor": _PLATFORM,
     },
     "SystemService": {
         "GetServiceInfo": None,
     },
 }
-"""The roles that may call each method; ``None``: anybody."""
+"""What each role reaches with each method; ``None``: anybody may call it, unsigned."""
 
 
-def method_of(descriptor: MethodDescriptor, roles: frozenset[Role] | None) -> Method:
+def method_of(descriptor: MethodDescriptor) -> Method:
     """What the contract says of a method, with the roles that may call it."""
     service = descriptor.containing_service
+    access = ACCESS[service.name][descriptor.name]
     return Method(
         path=f"/{service.full_name}/{descriptor.name}",
         name=descriptor.name,
         kind=_kind(descriptor),
-        roles=roles,
+        roles=None if access is None else frozenset(access),
         request_type=message_factory.GetMessageClass(descriptor.input_type),
         has_request_id="request_id" in descriptor.input_type.fields_by_name,
     )
@@ -155,8 +175,7 @@ def method_of(descriptor: MethodDescriptor, roles: frozenset[Role] | None) -> Me
 
 def methods_of(service: ServiceDescriptor) -> tuple[Method, ...]:
     """Every method of a service of the contract, in the contract's order."""
-    roles = ROLES[service.name]
-    return tuple(method_of(method, roles[method.name]) for method in service.methods)
+    return tuple(method_of(method) for method in service.methods)
 
 
 def _kind(descriptor: MethodDescriptor) -> Kind:

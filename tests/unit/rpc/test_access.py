@@ -5,7 +5,7 @@ from importlib import import_module
 
 import advisor_matching.v1 as contract
 from matching_server.domain.model import Role
-from matching_server.rpc.access import ROLES, SERVICES, Kind, methods_of
+from matching_server.rpc.access import ACCESS, SERVICES, Kind, methods_of
 
 
 def described() -> dict[str, list[str]]:
@@ -20,8 +20,8 @@ def described() -> dict[str, list[str]]:
 
 
 def test_every_method_of_the_contract_is_in_the_table() -> None:
-    assert {name: list(methods) for name, methods in ROLES.items()} == described()
-    assert SERVICES.keys() == ROLES.keys()
+    assert {name: list(methods) for name, methods in ACCESS.items()} == described()
+    assert SERVICES.keys() == ACCESS.keys()
 
 
 def test_only_the_system_service_is_unsigned() -> None:

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run test robustness check lint types imports protos generated generate format bench docs clean
+.PHONY: help demo run test robustness check lint types imports security secrets protos generated generate format bench docs clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -27,7 +27,7 @@ test: $(VENV)/.installed-dev ## All tests (make test ARGS="-k name" for some)
 robustness: $(VENV)/.installed-dev ## Faults to real processes, in full (MATCHING_TEST_ROUNDS_SCALE=1: as few as in make test)
 	@MATCHING_TEST_ROUNDS_SCALE=$${MATCHING_TEST_ROUNDS_SCALE:-5} $(BIN)/python -m pytest -m robustness $(ARGS)
 
-check: lint types imports protos generated test ## What CI runs: every check below, then all tests
+check: lint types imports security secrets protos generated test ## What CI runs: every check below, then all tests
 
 lint: $(VENV)/.installed-dev ## Style and format of the Python code
 	@$(BIN)/ruff check
@@ -38,6 +38,12 @@ types: $(VENV)/.installed-dev ## Types, strictly
 
 imports: $(VENV)/.installed-dev ## The layers: who may import whom
 	@$(BIN)/lint-imports --no-cache
+
+security: $(VENV)/.installed-dev ## What bandit holds to be dangerous in the code that ships
+	@$(BIN)/bandit -q -c pyproject.toml -r src scripts examples --confidence-level medium
+
+secrets: $(VENV)/.installed-dev ## Whether anything in the repository looks like a secret
+	@git ls-files -z | xargs -0 -n 250 -P 2 $(BIN)/detect-secrets-hook --no-verify --baseline .secrets.baseline
 
 protos: $(VENV)/.installed-dev ## The contract: style, format, and nothing broken since the last release
 	@$(BIN)/buf lint

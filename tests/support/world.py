@@ -208,7 +208,7 @@ class World:
             kept=list(_KEPT),
         )
         truncate = f"SET lock_timeout = '100ms'; TRUNCATE {', '.join(tables)}; SET lock_timeout = 0"
-        eventually(lambda: self._done(truncate), what="the tables could be emptied")
+        eventually(lambda: self.done_at_once(truncate), what="the tables could be emptied")
 
     def assert_sound(self) -> None:
         """The invariants hold, whatever the servers may be doing."""
@@ -216,7 +216,7 @@ class World:
         if violations:
             pytest.fail("\n".join(map(str, violations)), pytrace=False)
 
-    def _done(self, sql: str) -> bool:
+    def done_at_once(self, sql: str) -> bool:
         """Whether the statement could be run at once: who waits for others could deadlock with them."""
         try:
             self.conn.exec_driver_sql(sql)

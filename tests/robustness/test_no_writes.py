@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -32,7 +33,11 @@ WRITTEN = (
     "used_nonces",
 )
 """The tables to which an offer adds rows."""
-SETTINGS = {"sweep_seconds": 0.2, "provision_lease_seconds": 1, "provision_backoff_seconds": 0.05}
+SETTINGS: dict[str, Any] = {
+    "sweep_seconds": 0.2,
+    "provision_lease_seconds": 1,
+    "provision_backoff_seconds": 0.05,
+}
 
 
 @contextmanager

@@ -40,9 +40,9 @@ class SignedCall:
             stream.cancel()
 
 
-def sign(endpoint: Endpoint, claims: Claims, path: str, request: Message) -> SignedCall:
+def sign(endpoint: Endpoint, claims: Claims, path: str, request: Message | bytes) -> SignedCall:
     """The call, signed now."""
-    body = request.SerializeToString()
+    body = request if isinstance(request, bytes) else request.SerializeToString()
     credentials = Credentials(endpoint.key_id, endpoint.secret, claims)
     headers: Headers = credentials.headers(path, body)
     return SignedCall(path, body, headers)
@@ -60,7 +60,9 @@ def answer(
     return bytes(said), dict(call.initial_metadata())
 
 
-def open_stream(channel: grpc.Channel, path: str, body: bytes, headers: Metadata = ()) -> Any:
+def open_stream(
+    channel: grpc.Channel, path: str, body: bytes, headers: Metadata = (), *, seconds: float = _SECONDS
+) -> Any:
     """A stream of bytes that has been opened; what comes of it is its reader's."""
     method: Any = channel.unary_stream(path)
-    return method(body, metadata=headers, timeout=_SECONDS)
+    return method(body, metadata=headers, timeout=seconds)

@@ -85,6 +85,8 @@ class Database:
             max_overflow=0,
             pool_timeout=5,
             isolation_level="READ COMMITTED",
+            # Errors are logged: their values are what people have written.
+            hide_parameters=True,
             connect_args={
                 "application_name": application_name,
                 "connect_timeout": 3,

@@ -1,0 +1,221 @@
+"""Bytes, messages and headers at random: every method refuses them in the contract's words, and the server stays well.
+
+``make robustness`` sends 100,000 messages in all, a good 2,700 to each method; MATCHING_TEST_ROUNDS_SCALE=185 sends
+100,000 to each.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import psutil
+import pytest
+from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import DecodeError
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from matching_client import Claims, MatchingError
+from matching_client.catalog import methods, path_of
+from matching_client.status_details import from_rpc_error
+from matching_server.embedded import EmbeddedServices
+from tests.support.contract import name_of
+from tests.support.databases import TestDatabases
+from tests.support.messages import requests
+from tests.support.raw import SignedCall, sign
+from tests.support.rounds import rounds
+from tests.support.world import ADMIN, SERVICE, World
+from tests.support.worlds import shared_world
+
+IN_FLIGHT = 16
+MOST_GROWTH = 96 << 20
+"""Bytes by which a server may grow, once it has met every kind of call: what it keeps at hand, and no leak."""
+_SECONDS = 30.0
+_C = grpc.StatusCode
+REFUSED_HERE = {
+    _C.INVALID_ARGUMENT,
+    _C.NOT_FOUND,
+    _C.PERMISSION_DENIED,
+    _C.FAILED_PRECONDITION,
+    _C.ALREADY_EXISTS,
+    _C.ABORTED,
+    _C.OUT_OF_RANGE,
+}
+"""How a signed request may be refused, whatever it says."""
+ROLES = (("client",), ("advisor",), ("service",), ("admin",), ("client", "advisor", "service", "admin"), ())
+ALL_METHODS = list(methods())
+every_method = pytest.mark.parametrize("method", ALL_METHODS, ids=name_of)
+
+
+@pytest.fixture(scope="module")
+def shared(
+    databases: TestDatabases, services: EmbeddedServices, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """One server, on which nobody calls too often."""
+    generous = {"calls_per_user": 1_000_000_000, "sweep_seconds": 1, "event_retention_days": 3650}
+    directory = tmp_path_factory.mktemp("servers")
+    for world in shared_world(databases, services, directory, servers=[()], settings=generous):
+        before = memory(world)
+        yield world
+        assert memory(world) - before < MOST_GROWTH
+
+
+def memory(world: World) -> int:
+    """Bytes that the server holds."""
+    return int(psutil.Process(world.servers.all[0].pid).memory_info().rss)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A call that somebody makes in some role."""
+
+    body: bytes
+    who: str
+    roles: Sequence[str]
+
+    def __repr__(self) -> str:
+        return f"{self.body[:200]!r} by {self.who} as {self.roles}"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server with something in it, and who there is to call it."""
+
+    world: World
+    channel: grpc.Channel
+    people: Sequence[str]
+    known: Sequence[str]
+    """Ids that mean something."""
+
+    def send(self, method: MethodDescriptor, calls: Sequence[Attempt]) -> None:
+        """Makes all the calls at once. Raises AssertionError where one is answered as none may be."""
+        endpoint = self.world.servers.all[0].endpoint
+        begun = []
+        for one in calls:
+            signed = sign(endpoint, Claims(one.who, roles=one.roles), path_of(method), one.body)
+            begun.append((signed, begin(self.channel, method, signed)))
+        for signed, call in begun:
+            assert_proper(method, signed.body, end(method, call))
+
+
+def begin(channel: grpc.Channel, method: MethodDescriptor, signed: SignedCall) -> Any:
+    """The call, under way."""
+    if method.server_streaming:
+        stream: Any = channel.unary_stream(signed.path)
+        return stream(signed.body, metadata=signed.headers, timeout=_SECONDS)
+    unary: Any = channel.unary_unary(signed.path)
+    return unary.future(signed.body, metadata=signed.headers, timeout=_SECONDS)
+
+
+def end(method: MethodDescriptor, call: Any) -> MatchingError | None:
+    """How it is refused; None where it is answered, or its stream opens."""
+    if method.server_streaming:
+        # Sent at once by a stream that opens, and with the status of one that does not.
+        call.initial_metadata()
+        call.cancel() if call.is_active() else None
+    code = call.code()
+    return None if code in (_C.OK, _C.CANCELLED) else from_rpc_error(call)
+
+
+def assert_proper(method: MethodDescriptor, body: bytes, error: MatchingError | None) -> None:
+    """The answer, or a refusal in the words of the contract."""
+    if error is None:
+        return
+    told = f"{name_of(method)} {body[:200]!r}: {error.code} {error.reason} {error}"
+    assert error.code in REFUSED_HERE, told
+    assert error.reason, told
+    assert error.correlation_id, told
+    parsed = message_factory.GetMessageClass(method.input_type)
+    if error.reason == "MALFORMED_REQUEST":
+        with pytest.raises(DecodeError):
+            parsed.FromString(body)
+
+
+@pytest.fixture
+def target(world: World) -> Iterator[Target]:
+    """Matches in several states; the server is well at the end, and has not grown."""
+    ready, working, finalized = world.finalized()
+    world.service().update_availability(working, status="AVAILABILITY_STATUS_BUSY")
+    project, advisor, match = world.matched()
+    world.service().update_availability(advisor, status="AVAILABILITY_STATUS_BUSY")
+    waits = world.new_project()
+    pending = world.service().create_match(waits).match.id
+    owners = [world.value("SELECT owner_id FROM projects WHERE id = :id", id=id_) for id_ in (project, ready)]
+    people = [*map(str, owners), advisor, str(uuid.uuid4()), str(SERVICE), str(ADMIN)]
+    known = [project, ready, waits, match.id, finalized.id, pending, advisor, people[0]]
+    with grpc.insecure_channel(world.servers.all[0].address) as channel:
+        yield Target(world, channel, people, known)
+    healthy(world)
+
+
+def healthy(world: World) -> None:
+    """The server serves others, knows of no defect of its own, and its data is sound."""
+    server = world.servers.all[0]
+    assert world.admin().get_service_info().status == "healthy"
+    assert world.service().create_match(world.new_project()).match.id
+    log = server.log(last=1_000_000)
+    assert "internal error" not in log
+    assert "Traceback" not in log
+    world.assert_sound()
+
+
+def many(count: int) -> Any:
+    """Hypothesis, for so many batches: found faults are told with a small example."""
+    return settings(
+        max_examples=-(-count // IN_FLIGHT),
+        deadline=None,
+        database=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def batches(bodies: st.SearchStrategy[bytes], target: Target) -> st.SearchStrategy[Any]:
+    """Calls that are made at once, each by somebody in some role."""
+    call = st.builds(Attempt, bodies, st.sampled_from(target.people), st.sampled_from(ROLES))
+    return st.lists(call, min_size=IN_FLIGHT, max_size=IN_FLIGHT)
+
+
+@every_method
+def test_whatever_a_message_says_it_is_answered_or_refused_in_the_words_of_the_contract(
+    target: Target, method: MethodDescriptor
+) -> None:
+    @many(rounds(32, full=1_800))
+    @given(batches(requests(method.input_type, target.known), target))
+    def send(calls: Sequence[Attempt]) -> None:
+        target.send(method, calls)
+
+    send()
+
+
+@every_method
+def test_bytes_that_are_no_message_are_called_so(target: Target, method: MethodDescriptor) -> None:
+    cut = st.builds(
+        lambda body, at: body[: at % (len(body) + 1)],
+        requests(method.input_type, target.known),
+        st.integers(0),
+    )
+
+    @many(rounds(16, full=900))
+    @given(batches(st.binary(max_size=200) | cut, target))
+    def send(calls: Sequence[Attempt]) -> None:
+        target.send(method, calls)
+
+    send()
+
+
+@every_method
+def test_a_message_that_is_too_large_is_refused_by_grpc_itself(
+    target: Target, method: MethodDescriptor
+) -> None:
+    [error] = [
+        end(method, begin(target.channel, method, SignedCall(path_of(method), bytes(size), ())))
+        for size in ((1 << 20) + 1,)
+    ]
+    assert error is not None
+    assert error.code is _C.RESOURCE_EXHAUSTED

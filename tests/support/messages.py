@@ -1,0 +1,120 @@
+"""Requests that nobody would write by hand: strategies over the contract's own descriptors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from google.protobuf import message_factory
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+_DEPTH = 4
+_MANY = (51, 501, 10_000)
+"""Entries of a list, beyond its bounds."""
+_ROOM = 400_000
+"""Bytes that a list may take."""
+_LONG = (65, 129, 2_001, 50_000)
+_WORDS = (
+    "",
+    " ",
+    "\0",
+    "\n\r\t\x1b[31m",
+    "\ufeff\u202eabc\u200b",
+    "\U0010ffff\ud7ff\ue000",
+    "e\u0301" * 40,
+    "'; DROP TABLE projects; --",
+    "%s %(id)s {0} ${jndi:ldap://x}",
+    "../../etc/passwd",
+    "null",
+    "00000000-0000-0000-0000-000000000000",
+    "FFFFFFFF-FFFF-4FFF-BFFF-FFFFFFFFFFFF",
+    "{ffffffff-ffff-4fff-bfff-ffffffffffff}",
+    "Europe/Vienna",
+    "advisor.matched",
+)
+_NUMBERS = (0, 1, -1, 2, 50, 200, 201, 10_000)
+_STRINGS = (
+    st.sampled_from(_WORDS) | st.text(max_size=20) | st.builds(lambda n: "x" * n, st.sampled_from(_LONG))
+)
+_FLOATS = st.floats() | st.sampled_from((0.0, -0.0, 1e-320, 1e308, -1.0, 100.0))
+_SCALARS: Mapping[int, SearchStrategy[Any]] = {
+    FieldDescriptor.TYPE_STRING: _STRINGS,
+    FieldDescriptor.TYPE_BOOL: st.booleans(),
+    FieldDescriptor.TYPE_DOUBLE: _FLOATS,
+    FieldDescriptor.TYPE_INT32: st.sampled_from(_NUMBERS) | st.integers(-(2**31), 2**31 - 1),
+    FieldDescriptor.TYPE_INT64: st.sampled_from(_NUMBERS) | st.integers(-(2**63), 2**63 - 1),
+}
+"""By the types that the contract's requests have; a new one is an error here."""
+
+
+def requests(descriptor: Descriptor, known: Sequence[str]) -> SearchStrategy[bytes]:
+    """Bytes of well-formed messages, often with ids that there are, sometimes with fields that there are not."""
+    plain = messages(descriptor, known).map(lambda message: message.SerializeToString())
+    # Later fields win, and what nobody knows is kept: a message twice, or with any tail of the wire's form.
+    return st.one_of(
+        plain, plain, st.builds(bytes.__add__, plain, _UNKNOWN_FIELDS), st.builds(bytes.__add__, plain, plain)
+    )
+
+
+def messages(descriptor: Descriptor, known: Sequence[str], depth: int = _DEPTH) -> SearchStrategy[Message]:
+    """Messages in which each field is absent, usual, or at or beyond an edge."""
+    kind = message_factory.GetMessageClass(descriptor)
+    fields = [field for field in descriptor.fields if depth or field.type != FieldDescriptor.TYPE_MESSAGE]
+    given = st.fixed_dictionaries({}, optional={field.name: _values(field, known, depth) for field in fields})
+    return given.map(lambda values: _filled(kind(), values))
+
+
+def _filled(message: Message, values: dict[str, Any]) -> Message:
+    for name, value in values.items():
+        field = message.DESCRIPTOR.fields_by_name[name]
+        if isinstance(value, list):
+            getattr(message, name).extend(value)
+        elif field.type == FieldDescriptor.TYPE_MESSAGE:
+            getattr(message, name).CopyFrom(value)
+        else:
+            setattr(message, name, value)
+    return message
+
+
+def _values(field: FieldDescriptor, known: Sequence[str], depth: int) -> SearchStrategy[Any]:
+    one = _single(field, known, depth)
+    if not field.is_repeated:
+        return one
+    return st.lists(one, max_size=4) | st.builds(_repeated, one, st.sampled_from(_MANY))
+
+
+def _repeated(value: Any, count: int) -> list[Any]:
+    """The value so often, as far as there is room for it."""
+    size = value.ByteSize() if isinstance(value, Message) else len(str(value))
+    return [value] * min(count, _ROOM // (size + 1))
+
+
+def _single(field: FieldDescriptor, known: Sequence[str], depth: int) -> SearchStrategy[Any]:
+    if field.type == FieldDescriptor.TYPE_MESSAGE:
+        return messages(field.message_type, known, depth - 1)
+    if field.type == FieldDescriptor.TYPE_ENUM:
+        numbers = [value.number for value in field.enum_type.values]
+        return st.sampled_from(numbers) | st.sampled_from((-1, 99, 2**31 - 1, -(2**31)))
+    if field.type == FieldDescriptor.TYPE_STRING and field.name.endswith("id"):
+        # Most calls are about something that is there: else they would all end at its absence.
+        return st.one_of(*[st.sampled_from(known)] * 3, _STRINGS)
+    return _SCALARS[field.type]
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+_UNKNOWN_FIELDS = st.builds(
+    lambda number, value: _varint(number << 3 | 2) + _varint(len(value)) + value,
+    st.integers(1_000, 2**29 - 1),
+    st.binary(max_size=64),
+)
+"""A field of bytes with a number that no message has."""

@@ -462,3 +462,16 @@ def test_a_defect_is_logged_without_what_people_have_written(world: World) -> No
     assert error.code() is grpc.StatusCode.INTERNAL
     assert "the password is" in server.log()
     assert "between ourselves" not in server.log(last=100_000)
+
+
+def test_the_log_tells_neither_secrets_nor_addresses_nor_what_was_said(world: World) -> None:
+    [server] = world.servers.all
+    project, advisor, match = world.finalized()
+    world.wait_for_ready(match.id)
+    world.client(project).send_message(project, "between ourselves")
+    world.advisor(advisor).list_messages(project)
+    refused(world, "MatchService/GetMatch", b"\xff between ourselves")
+    log = server.log(last=100_000)
+    assert advisor in log
+    for word in (server.endpoint.secret, "sig=", "@example.com", "between ourselves", "x-sheen-claims"):
+        assert word not in log

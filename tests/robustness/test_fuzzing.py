@@ -17,7 +17,7 @@ import pytest
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import DecodeError
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from matching_client import Claims, MatchingError
@@ -26,13 +26,12 @@ from matching_client.status_details import from_rpc_error
 from matching_server.embedded import EmbeddedServices
 from tests.support.contract import name_of
 from tests.support.databases import TestDatabases
-from tests.support.messages import requests
+from tests.support.messages import IN_FLIGHT, many, requests
 from tests.support.raw import SignedCall, sign
 from tests.support.rounds import rounds
 from tests.support.world import ADMIN, SERVICE, World
 from tests.support.worlds import shared_world
 
-IN_FLIGHT = 16
 MOST_GROWTH = 96 << 20
 """Bytes by which a server may grow, once it has met every kind of call: what it keeps at hand, and no leak."""
 _SECONDS = 30.0
@@ -162,17 +161,6 @@ def healthy(world: World) -> None:
     assert "internal error" not in log
     assert "Traceback" not in log
     world.assert_sound()
-
-
-def many(count: int) -> Any:
-    """Hypothesis, for so many batches: found faults are told with a small example."""
-    return settings(
-        max_examples=-(-count // IN_FLIGHT),
-        deadline=None,
-        database=None,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )
 
 
 def batches(bodies: st.SearchStrategy[bytes], target: Target) -> st.SearchStrategy[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matching_client import Claims, MatchingError
@@ -21,6 +21,7 @@ from matching_client.signing import Credentials, canonical_string
 from matching_client.status_details import from_rpc_error
 from tests.robustness.conftest import Tell
 from tests.support.http2 import status_of
+from tests.support.messages import IN_FLIGHT, many
 from tests.support.rounds import rounds
 from tests.support.world import SERVICE, World
 
@@ -30,24 +31,12 @@ METHODS = [
     for name in ("MatchService/GetMatch", "MatchService/CreateMatch", "EventService/WatchProjectEvents")
 ]
 FAULTS = {"SIGNATURE_INVALID", "TIMESTAMP_SKEW", "CLAIMS_MALFORMED", "CLAIMS_EXPIRED", "BODY_UNSIGNED"}
-IN_FLIGHT = 16
 _SECONDS = 30.0
 Headers = Sequence[tuple[str, str | bytes]]
 PRINTABLE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=200)
 HUGE = st.builds(lambda text, times: (text + "x") * times, PRINTABLE, st.sampled_from((10, 40)))
 JUNK = PRINTABLE | HUGE
 UNUSUAL = st.tuples(st.sampled_from((f"{CLAIMS}-bin", f"{SIGNATURE}-bin")), st.binary(max_size=100))
-
-
-def many(count: int) -> Any:
-    """Hypothesis, for so many batches."""
-    return settings(
-        max_examples=-(-count // IN_FLIGHT),
-        deadline=None,
-        database=None,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )
 
 
 def in_batches(headers: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import BinaryIO
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -23,7 +23,34 @@ def status_of(address: str, path: str, headers: Headers) -> int:
     Raises:
         EOFError: the server closed the connection instead.
     """
+    with _connected(address) as connection:
+        connection.sendall(
+            _PREFACE
+            + _frame(_SETTINGS, 0, 0, b"")
+            + _frame(_HEADERS, _END_HEADERS, 1, _block(address, path, headers))
+            + _frame(_DATA, _END_STREAM, 1, _EMPTY_MESSAGE)
+        )
+        with connection.makefile("rb") as reader:
+            return _status(reader)
+
+
+@contextmanager
+def headers_only(address: str, path: str, count: int) -> Iterator[None]:
+    """A connection with so many calls that have sent their headers, and send nothing more."""
+    block = _block(address, path, ())
+    begun = [_frame(_HEADERS, _END_HEADERS, 2 * number + 1, block) for number in range(count)]
+    with _connected(address) as connection:
+        connection.sendall(_PREFACE + _frame(_SETTINGS, 0, 0, b"") + b"".join(begun))
+        yield
+
+
+def _connected(address: str) -> closing[socket.socket]:
     host, _, port = address.partition(":")
+    return closing(socket.create_connection((host, int(port)), _SECONDS))
+
+
+def _block(address: str, path: str, headers: Headers) -> bytes:
+    """The headers of a call, these beside those of the protocol."""
     usual = [
         (b":method", b"POST"),
         (b":scheme", b"http"),
@@ -32,16 +59,7 @@ def status_of(address: str, path: str, headers: Headers) -> int:
         (b"te", b"trailers"),
         (b"content-type", b"application/grpc"),
     ]
-    block = b"".join(b"\0" + _literal(name) + _literal(value) for name, value in (*usual, *headers))
-    with closing(socket.create_connection((host, int(port)), _SECONDS)) as connection:
-        connection.sendall(
-            _PREFACE
-            + _frame(_SETTINGS, 0, 0, b"")
-            + _frame(_HEADERS, _END_HEADERS, 1, block)
-            + _frame(_DATA, _END_STREAM, 1, _EMPTY_MESSAGE)
-        )
-        with connection.makefile("rb") as reader:
-            return _status(reader)
+    return b"".join(b"\0" + _literal(name) + _literal(value) for name, value in (*usual, *headers))
 
 
 def _status(reader: BinaryIO) -> int:

@@ -8,9 +8,12 @@ from typing import Any
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+IN_FLIGHT = 16
+"""Calls that are made at once."""
 _DEPTH = 4
 _MANY = (51, 501, 10_000)
 """Entries of a list, beyond its bounds."""
@@ -48,6 +51,17 @@ _SCALARS: Mapping[int, SearchStrategy[Any]] = {
     FieldDescriptor.TYPE_INT64: st.sampled_from(_NUMBERS) | st.integers(-(2**63), 2**63 - 1),
 }
 """By the types that the contract's requests have; a new one is an error here."""
+
+
+def many(count: int) -> settings:
+    """Hypothesis, for so many calls in batches of ``IN_FLIGHT``: what it finds is told with a small example."""
+    return settings(
+        max_examples=-(-count // IN_FLIGHT),
+        deadline=None,
+        database=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 def requests(descriptor: Descriptor, known: Sequence[str]) -> SearchStrategy[bytes]:
@@ -93,9 +107,9 @@ def _repeated(value: Any, count: int) -> list[Any]:
 
 
 def _single(field: FieldDescriptor, known: Sequence[str], depth: int) -> SearchStrategy[Any]:
-    if field.type == FieldDescriptor.TYPE_MESSAGE:
+    if field.message_type is not None:
         return messages(field.message_type, known, depth - 1)
-    if field.type == FieldDescriptor.TYPE_ENUM:
+    if field.enum_type is not None:
         numbers = [value.number for value in field.enum_type.values]
         return st.sampled_from(numbers) | st.sampled_from((-1, 99, 2**31 - 1, -(2**31)))
     if field.type == FieldDescriptor.TYPE_STRING and field.name.endswith("id"):

@@ -181,7 +181,7 @@ def batches(bodies: st.SearchStrategy[bytes], target: Target) -> st.SearchStrate
 def test_whatever_a_message_says_it_is_answered_or_refused_in_the_words_of_the_contract(
     target: Target, method: MethodDescriptor
 ) -> None:
-    @many(rounds(32, full=1_800))
+    @many(rounds(64, full=1_800))
     @given(batches(requests(method.input_type, target.known), target))
     def send(calls: Sequence[Attempt]) -> None:
         target.send(method, calls)
@@ -197,7 +197,7 @@ def test_bytes_that_are_no_message_are_called_so(target: Target, method: MethodD
         st.integers(0),
     )
 
-    @many(rounds(16, full=900))
+    @many(rounds(64, full=900))
     @given(batches(st.binary(max_size=200) | cut, target))
     def send(calls: Sequence[Attempt]) -> None:
         target.send(method, calls)

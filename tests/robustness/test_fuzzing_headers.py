@@ -97,22 +97,22 @@ def test_headers_at_random_let_nobody_in(world: World, tell: Tell) -> None:
     tell(f"{count} calls")
 
 
-@st.composite
-def damages(draw: Any) -> tuple[int, int, int, str]:
-    """Which header, from where, how much of it, and what takes its place."""
-    return (
-        draw(st.integers(0, 1)),
-        draw(st.integers(0, 400)),
-        draw(st.integers(0, 6)),
-        draw(st.text('{}"0aAfF;=:, ', max_size=4)),
-    )
+HEX = "0123456789abcdef"
+Damage = tuple[int, int, int, str]
+"""Which header, from where, how much of it, and what takes its place; nothing for nothing is another of its kind."""
+DAMAGES: st.SearchStrategy[Damage] = st.tuples(
+    st.integers(0, 1), st.integers(0, 400), st.integers(0, 4), st.text('{}"0aAfF;=:, ', max_size=4)
+) | st.tuples(st.integers(0, 1), st.integers(0, 400), st.just(0), st.just(""))
 
 
-def damaged(headers: Headers, damage: tuple[int, int, int, str]) -> Headers:
+def damaged(headers: Headers, damage: Damage) -> Headers:
     which, at, length, new = damage
     pairs = [(name, str(value)) for name, value in headers]
     name, value = pairs[which]
-    at %= len(value) + 1
+    at %= len(value)
+    if not new and not length:
+        # The shape stays as it is.
+        length, new = 1, HEX[HEX.index(value[at]) - 1] if value[at] in HEX else value[at].swapcase()
     pairs[which] = (name, value[:at] + new + value[at + length :])
     return pairs
 
@@ -122,7 +122,7 @@ def test_a_good_signature_that_is_damaged_anywhere_lets_nobody_in(world: World, 
     with world.channel() as channel:
 
         @many(rounds(320, full=10_000))
-        @given(in_batches(damages()))
+        @given(in_batches(DAMAGES))
         def send(batch: Any) -> None:
             nonlocal count
             calls = []

@@ -54,7 +54,10 @@ _SCALARS: Mapping[int, SearchStrategy[Any]] = {
 
 
 def many(count: int) -> settings:
-    """Hypothesis, for so many calls in batches of ``IN_FLIGHT``. What it finds is not made smaller: a server changes."""
+    """Hypothesis, for so many calls in batches of ``IN_FLIGHT``: the first one is of the simplest calls.
+
+    What it finds is not made smaller: a server changes with what it is sent.
+    """
     return settings(
         max_examples=-(-count // IN_FLIGHT),
         deadline=None,

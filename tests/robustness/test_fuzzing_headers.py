@@ -7,8 +7,9 @@ import hmac
 import json
 import secrets
 import time
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import pytest
@@ -21,7 +22,7 @@ from matching_client.signing import Credentials, canonical_string
 from matching_client.status_details import from_rpc_error
 from tests.robustness.conftest import Tell
 from tests.support.http2 import status_of
-from tests.support.messages import IN_FLIGHT, many
+from tests.support.messages import batches
 from tests.support.rounds import rounds
 from tests.support.world import SERVICE, World
 
@@ -30,7 +31,16 @@ METHODS = [
     find_method(name)
     for name in ("MatchService/GetMatch", "MatchService/CreateMatch", "EventService/WatchProjectEvents")
 ]
+WELL_SIGNED = {
+    "CLAIMS_MALFORMED",
+    "CLAIMS_EXPIRED",
+    "PERMISSION_DENIED",
+    "INVALID_ARGUMENT",
+    "SIGNATURE_INVALID",
+}
+"""Where an empty message ends that was signed well, whatever the claims say."""
 FAULTS = {"SIGNATURE_INVALID", "TIMESTAMP_SKEW", "CLAIMS_MALFORMED", "CLAIMS_EXPIRED", "BODY_UNSIGNED"}
+T = TypeVar("T")
 _SECONDS = 30.0
 Headers = Sequence[tuple[str, str | bytes]]
 PRINTABLE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=200)
@@ -39,8 +49,9 @@ JUNK = PRINTABLE | HUGE
 UNUSUAL = st.tuples(st.sampled_from((f"{CLAIMS}-bin", f"{SIGNATURE}-bin")), st.binary(max_size=100))
 
 
-def in_batches(headers: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
-    return st.lists(st.tuples(st.sampled_from(METHODS), headers), min_size=IN_FLIGHT, max_size=IN_FLIGHT)
+def calls(headers: st.SearchStrategy[T]) -> st.SearchStrategy[tuple[str, T]]:
+    """A method's path with each."""
+    return st.tuples(st.sampled_from([path_of(method) for method in METHODS]), headers)
 
 
 def proper(world: World, path: str) -> Headers:
@@ -78,23 +89,13 @@ def well(world: World) -> None:
     assert "internal error" not in log
 
 
-def test_headers_at_random_let_nobody_in(world: World, tell: Tell) -> None:
-    count = 0
+def test_headers_at_random_let_nobody_in(world: World) -> None:
     one = st.one_of(st.tuples(st.sampled_from((CLAIMS, SIGNATURE)), JUNK), UNUSUAL)
     with world.channel() as channel:
-
-        @many(rounds(320, full=10_000))
-        @given(in_batches(st.lists(one, max_size=4)))
-        def send(batch: Any) -> None:
-            nonlocal count
-            count += len(batch)
-            errors = told(channel, [(path_of(method), headers) for method, headers in batch])
-            for error, (_, headers) in zip(errors, batch, strict=True):
+        for batch in batches(calls(st.lists(one, max_size=4)), rounds(320, full=10_000)):
+            for error, (_, headers) in zip(told(channel, batch), batch, strict=True):
                 assert_refused(error, headers)
-
-        send()
     well(world)
-    tell(f"{count} calls")
 
 
 HEX = "0123456789abcdef"
@@ -117,28 +118,19 @@ def damaged(headers: Headers, damage: Damage) -> Headers:
     return pairs
 
 
-def test_a_good_signature_that_is_damaged_anywhere_lets_nobody_in(world: World, tell: Tell) -> None:
-    count = 0
+def test_a_good_signature_that_is_damaged_anywhere_lets_nobody_in(world: World) -> None:
     with world.channel() as channel:
-
-        @many(rounds(320, full=10_000))
-        @given(in_batches(DAMAGES))
-        def send(batch: Any) -> None:
-            nonlocal count
-            calls = []
-            for method, damage in batch:
-                good = proper(world, path_of(method))
-                bad = damaged(good, damage)
+        for batch in batches(calls(DAMAGES), rounds(320, full=10_000)):
+            bad = []
+            for path, damage in batch:
+                good = proper(world, path)
+                headers = damaged(good, damage)
                 # gRPC trims what surrounds a value.
-                if [str(value).strip() for _, value in bad] != [value for _, value in good]:
-                    calls.append((path_of(method), bad))
-            count += len(calls)
-            for error, (_, headers) in zip(told(channel, calls), calls, strict=True):
+                if [str(value).strip() for _, value in headers] != [value for _, value in good]:
+                    bad.append((path, headers))
+            for error, (_, headers) in zip(told(channel, bad), bad, strict=True):
                 assert_refused(error, headers)
-
-        send()
     well(world)
-    tell(f"{count} calls")
 
 
 VALUES = st.recursive(
@@ -170,30 +162,20 @@ def signed(world: World, path: str, claims: str) -> Headers:
 
 
 def test_claims_at_random_that_are_signed_well_are_malformed_or_heard(world: World, tell: Tell) -> None:
-    faults: dict[str, int] = {}
+    faults: Counter[str] = Counter()
     with world.channel() as channel:
-
-        @many(rounds(320, full=10_000))
-        @given(in_batches(claimed() | PRINTABLE.map(str.strip)))
-        def send(batch: Any) -> None:
-            calls = [(path_of(method), signed(world, path_of(method), claims)) for method, claims in batch]
-            for error, (_, claims) in zip(told(channel, calls), batch, strict=True):
+        for batch in batches(calls(claimed() | PRINTABLE.map(str.strip)), rounds(320, full=10_000)):
+            made = [(path, signed(world, path, claims)) for path, claims in batch]
+            for error, (_, claims) in zip(told(channel, made), batch, strict=True):
                 detail = error.metadata.get("detail", error.reason)
-                faults[detail] = faults.get(detail, 0) + 1
-                assert detail in {
-                    "CLAIMS_MALFORMED",
-                    "CLAIMS_EXPIRED",
-                    "PERMISSION_DENIED",
-                    "INVALID_ARGUMENT",
-                    "SIGNATURE_INVALID",
-                }, claims
+                assert detail in WELL_SIGNED, claims
                 # An empty header is none; nothing else that was signed well is a bad signature.
                 assert detail != "SIGNATURE_INVALID" or not claims
-
-        send()
+                faults[detail] += 1
     assert faults["INVALID_ARGUMENT"]
+    assert faults["CLAIMS_MALFORMED"]
     well(world)
-    tell(f"{faults}")
+    tell(f"{dict(faults)}")
 
 
 @pytest.mark.parametrize("name", [CLAIMS, SIGNATURE, "x-correlation-id"])

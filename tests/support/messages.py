@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+T = TypeVar("T")
 IN_FLIGHT = 16
 """Calls that are made at once."""
+_AT_ONCE = 320
 _DEPTH = 4
 _MANY = (51, 501, 10_000)
 """Entries of a list, beyond its bounds."""
@@ -24,6 +26,7 @@ _WORDS = (
     "",
     " ",
     "\0",
+    "a\0b",
     "\n\r\t\x1b[31m",
     "\ufeff\u202eabc\u200b",
     "\U0010ffff\ud7ff\ue000",
@@ -39,8 +42,8 @@ _WORDS = (
     "advisor.matched",
 )
 _NUMBERS = (0, 1, -1, 2, 50, 200, 201, 10_000)
-_STRINGS = (
-    st.sampled_from(_WORDS) | st.text(max_size=20) | st.builds(lambda n: "x" * n, st.sampled_from(_LONG))
+_STRINGS = st.one_of(
+    *[st.sampled_from(_WORDS)] * 3, st.text(max_size=20), st.builds(lambda n: "x" * n, st.sampled_from(_LONG))
 )
 _FLOATS = st.floats() | st.sampled_from((0.0, -0.0, 1e-320, 1e308, -1.0, 100.0))
 _SCALARS: Mapping[int, SearchStrategy[Any]] = {
@@ -53,27 +56,77 @@ _SCALARS: Mapping[int, SearchStrategy[Any]] = {
 """By the types that the contract's requests have; a new one is an error here."""
 
 
-def many(count: int) -> settings:
-    """Hypothesis, for so many calls in batches of ``IN_FLIGHT``: the first one is of the simplest calls.
+def batches(strategy: SearchStrategy[T], count: int) -> Iterator[list[T]]:
+    """So many values, ``IN_FLIGHT`` at a time.
 
-    What it finds is not made smaller: a server changes with what it is sent.
+    Hypothesis makes them and no more: a server changes with what it is sent, so nothing can be tried again smaller.
     """
-    return settings(
-        max_examples=-(-count // IN_FLIGHT),
+    for begun in range(0, count, _AT_ONCE):
+        found = _examples(strategy, min(_AT_ONCE, count - begun))
+        for start in range(0, len(found), IN_FLIGHT):
+            yield found[start : start + IN_FLIGHT]
+
+
+def _examples(strategy: SearchStrategy[T], count: int) -> list[T]:
+    found: list[T] = []
+
+    @settings(
+        max_examples=count,
         deadline=None,
         database=None,
         phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),
     )
+    @given(strategy)
+    def collect(value: T) -> None:
+        found.append(value)
+
+    collect()
+    return found
 
 
-def requests(descriptor: Descriptor, known: Sequence[str]) -> SearchStrategy[bytes]:
-    """Bytes of well-formed messages, often with ids that there are, sometimes with fields that there are not."""
-    plain = messages(descriptor, known).map(lambda message: message.SerializeToString())
+def requests(good: Message, known: Sequence[str]) -> SearchStrategy[bytes]:
+    """Bytes of well-formed messages: a good one with a change or two, or any, often with ids that there are.
+
+    Some have fields that there are not.
+    """
+    descriptor: Any = good.DESCRIPTOR
+    plain = messages(descriptor, known).map(_written)
+    near = altered(good, known).map(_written)
     # Later fields win, and what nobody knows is kept: a message twice, or with any tail of the wire's form.
-    return st.one_of(
-        plain, plain, st.builds(bytes.__add__, plain, _UNKNOWN_FIELDS), st.builds(bytes.__add__, plain, plain)
+    more = st.builds(bytes.__add__, near | plain, _UNKNOWN_FIELDS | plain)
+    return st.one_of(*[near] * 4, plain, more)
+
+
+def _written(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+def altered(good: Message, known: Sequence[str], depth: int = _DEPTH) -> SearchStrategy[Message]:
+    """The message with one or two of its fields as they come, also in the messages within."""
+    fields: Any = good.DESCRIPTOR.fields
+    if not fields:
+        return st.just(good)
+    change = st.one_of(
+        [st.tuples(st.just(field.name), _change(good, field, known, depth)) for field in fields]
     )
+    return st.lists(change, min_size=1, max_size=2).map(lambda changes: _changed(good, dict(changes)))
+
+
+def _change(good: Message, field: FieldDescriptor, known: Sequence[str], depth: int) -> SearchStrategy[Any]:
+    if field.message_type is not None and not field.is_repeated and good.HasField(field.name):
+        return st.one_of(
+            *[altered(getattr(good, field.name), known, depth - 1)] * 3, _values(field, known, depth)
+        )
+    return _values(field, known, depth)
+
+
+def _changed(good: Message, values: dict[str, Any]) -> Message:
+    copy = type(good)()
+    copy.CopyFrom(good)
+    for name in values:
+        copy.ClearField(name)
+    return _filled(copy, values)
 
 
 def messages(descriptor: Descriptor, known: Sequence[str], depth: int = _DEPTH) -> SearchStrategy[Message]:

@@ -8,7 +8,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from hypothesis import HealthCheck, given, settings
 
 from matching_client.catalog import methods
-from tests.support.contract import name_of
+from tests.support.contract import in_order, name_of
 from tests.support.messages import requests
 
 
@@ -17,7 +17,7 @@ def test_every_method_gets_messages_of_its_own(method: MethodDescriptor) -> None
     kind = message_factory.GetMessageClass(method.input_type)
 
     @settings(max_examples=25, database=None, suppress_health_check=list(HealthCheck))
-    @given(requests(method.input_type, ["one-that-is-there"]))
+    @given(requests(in_order(method), ["one-that-is-there"]))
     def parses(body: bytes) -> None:
         kind.FromString(body)
 

@@ -124,11 +124,10 @@ def begin(channel: grpc.Channel, method: MethodDescriptor, signed: SignedCall) -
 
 def end(method: MethodDescriptor, call: Any) -> MatchingError | None:
     """How it is refused; None where it is answered, or its stream opens."""
-    if method.server_streaming:
-        # One that opens says at once where; one that does not ends.
-        if START_HEADER in dict(call.initial_metadata()):
-            call.cancel()
-            return None
+    # A stream that opens says at once where; one that does not ends.
+    if method.server_streaming and START_HEADER in dict(call.initial_metadata()):
+        call.cancel()
+        return None
     code = call.code()
     return None if code is _C.OK else from_rpc_error(call)
 

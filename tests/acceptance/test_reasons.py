@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2 as details
@@ -20,26 +17,21 @@ from advisor_matching.v1 import decision_service_pb2 as deciding
 from advisor_matching.v1 import directory_service_pb2 as directory
 from advisor_matching.v1 import event_service_pb2 as events
 from advisor_matching.v1 import match_service_pb2 as matching
-from advisor_matching.v1.chat_service_pb2 import ListMessagesRequest, SendMessageRequest
 from advisor_matching.v1.error_reason_pb2 import ErrorReason
 from advisor_matching.v1.types_pb2 import Decision
-from matching_client import Claims
 from matching_client.catalog import find_method, path_of
 from matching_server.domain.errors import Reason
 from matching_server.rpc.errors import CODES, ERROR_DOMAIN, MAX_DETAILS_BYTES
 from tests.support.at_once import together
 from tests.support.history import History
 from tests.support.locks import held
-from tests.support.raw import Metadata, open_stream, sign
-from tests.support.world import ADMIN, SERVICE, World
+from tests.support.raw import open_stream
+from tests.support.refusals import ADMINS, ASKED, PLATFORM, begin, opened, owner, refusal, refused, trapped
+from tests.support.world import World
 from tests.unit.rpc.serving import rich_status, serving
 from tests.unit.rpc.signing import headers
 
 R = Reason
-PLATFORM, ADMINS = Claims(str(SERVICE), roles=["service"]), Claims(str(ADMIN), roles=["admin"])
-SECRET = "hunter2"
-ASKED = "who-asked.1"
-"""The correlation id of every provocation."""
 PROTO = Path(__file__).parents[2] / "protos" / "advisor_matching" / "v1" / "error_reason.proto"
 
 
@@ -52,53 +44,6 @@ def server_arguments() -> list[tuple[str, ...]]:
 def anything() -> str:
     """An id that nothing has."""
     return str(uuid.uuid4())
-
-
-def owner(world: World, project: str) -> Claims:
-    """The project's owner."""
-    who = world.value("SELECT owner_id FROM projects WHERE id = :id", id=project)
-    return Claims(str(who), roles=["client"])
-
-
-# ------------------------------------------------------------------------------------------------------ how to call
-
-
-def begin(
-    world: World, name: str, request: Message | bytes, who: Claims | None = PLATFORM, server: int = 0
-) -> Any:
-    """A call that has begun, of whichever kind."""
-    path = path_of(find_method(name))
-    endpoint = world.servers.all[server].endpoint
-    # Nothing is read ahead of who reads, but for the 64 kB of HTTP/2.
-    channel = grpc.insecure_channel(endpoint.address, options=[("grpc.http2.bdp_probe", 0)])
-    call = sign(endpoint, who or PLATFORM, path, request)
-    headers: Metadata = (call.headers if who else ()) + (("x-correlation-id", ASKED),)
-    return open_stream(channel, path, call.body, headers, seconds=60)
-
-
-def refusal(call: Any) -> Any:
-    """With what it ends, after whatever comes before; an answer fails the test."""
-    try:
-        for _ in call:
-            pass
-    except grpc.RpcError as error:
-        return error
-    raise AssertionError("the call was answered")
-
-
-def refused(
-    world: World, name: str, request: Message | bytes, who: Claims | None = PLATFORM, **more: int
-) -> Any:
-    """How a call is refused."""
-    return refusal(begin(world, name, request, who, **more))
-
-
-def opened(world: World, project: str, who: Claims, server: int = 0) -> Any:
-    """A watch that has begun."""
-    request = events.WatchProjectEventsRequest(project_id=project)
-    call = begin(world, "EventService/WatchProjectEvents", request, who, server)
-    assert dict(call.initial_metadata())["x-correlation-id"] == ASKED
-    return call
 
 
 def assign(world: World, project: str, advisor: str) -> Any:
@@ -280,51 +225,6 @@ def left_out(world: World) -> Any:
         )
 
 
-@contextmanager
-def trap(world: World, table: str) -> Iterator[None]:
-    """Whoever writes to the table meets a defect that nobody has thought of, and that tells a secret."""
-    world.execute(
-        f"""
-        CREATE FUNCTION trap() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN RAISE EXCEPTION 'the password is {SECRET}' USING ERRCODE = 'ZZ999', DETAIL = '{SECRET}'; END $$;
-        CREATE TRIGGER trap BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION trap()
-        """
-    )
-    try:
-        yield
-    finally:
-        world.execute("DROP FUNCTION trap CASCADE")
-
-
-def trapped(world: World) -> Any:
-    with trap(world, "advisor_match_requests"):
-        return refused(
-            world, "MatchService/CreateMatch", matching.CreateMatchRequest(project_id=world.new_project())
-        )
-
-
-def renamed(world: World) -> Any:
-    """A table is not there: somebody migrated by hand."""
-    world.execute("ALTER TABLE unified_chat_messages RENAME TO mislaid")
-    try:
-        return refused(world, "ChatService/ListMessages", ListMessagesRequest(project_id=world.new_project()))
-    finally:
-        world.execute("ALTER TABLE mislaid RENAME TO unified_chat_messages")
-
-
-def corrupt(world: World) -> Any:
-    """What is stored is nothing that the service would have written."""
-    project, _, _ = world.matched()
-    world.execute(
-        """UPDATE project_events SET payload = '{"match_id": "hunter2"}', type = 'advisor.hunter2'"""
-    )
-    try:
-        request = events.ListProjectEventsRequest(project_id=project)
-        return refused(world, "EventService/ListProjectEvents", request)
-    finally:
-        world.empty()
-
-
 def no_such(name: str, request: Message) -> Callable[[World], Any]:
     return lambda world: refused(world, name, request, ADMINS)
 
@@ -429,49 +329,3 @@ def test_a_refusal_carries_what_the_contract_promises_and_no_more(world: World, 
     assert ("google.rpc.RetryInfo" in told) == ("`RetryInfo`" in comment)
     if "`RetryInfo`" in comment:
         assert 0 < unpacked(details.RetryInfo).retry_delay.ToTimedelta().total_seconds() <= 10
-
-
-@pytest.mark.parametrize(
-    ("provoke", "logged"), [(trapped, SECRET), (renamed, "unified_chat_messages"), (corrupt, SECRET)]
-)
-def test_of_a_defect_a_caller_learns_the_correlation_id_and_the_log_the_rest(
-    world: World, provoke: Callable[[World], Any], logged: str
-) -> None:
-    [server] = world.servers.all
-    before = len(server.log(last=100_000))
-    error = provoke(world)
-    assert error.code() is grpc.StatusCode.INTERNAL
-    assert error.details() == "internal error"
-    sent = repr([error.details(), error.trailing_metadata(), error.initial_metadata()])
-    for word in (logged, "SELECT", "INSERT", "Traceback", "psycopg", "ZZ999", "matching_server", ".py"):
-        assert word not in sent
-    lines = [json.loads(line) for line in server.log(last=100_000)[before:].splitlines() if line]
-    [line] = [line for line in lines if line["event"] == "internal error"]
-    assert line["correlation_id"] == ASKED
-    assert line["exception"].startswith("Traceback")
-    assert logged in line["exception"]
-    assert world.admin().get_pool_status().total_advisors >= 0
-
-
-def test_a_defect_is_logged_without_what_people_have_written(world: World) -> None:
-    [server] = world.servers.all
-    project = world.new_project()
-    with trap(world, "unified_chat_messages"):
-        request = SendMessageRequest(project_id=project, text="between ourselves", client_msg_id=anything())
-        error = refused(world, "ChatService/SendMessage", request, owner(world, project))
-    assert error.code() is grpc.StatusCode.INTERNAL
-    assert "the password is" in server.log()
-    assert "between ourselves" not in server.log(last=100_000)
-
-
-def test_the_log_tells_neither_secrets_nor_addresses_nor_what_was_said(world: World) -> None:
-    [server] = world.servers.all
-    project, advisor, match = world.finalized()
-    world.wait_for_ready(match.id)
-    world.client(project).send_message(project, "between ourselves")
-    world.advisor(advisor).list_messages(project)
-    refused(world, "MatchService/GetMatch", b"\xff between ourselves")
-    log = server.log(last=100_000)
-    assert advisor in log
-    for word in (server.endpoint.secret, "sig=", "@example.com", "between ourselves", "x-sheen-claims"):
-        assert word not in log

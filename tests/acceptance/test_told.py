@@ -8,6 +8,7 @@ import re
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -144,8 +145,9 @@ def test_a_match_that_waited_is_told_of_with_why(world: World) -> None:
     assert (pending["status"], pending["reason"]) == ("pending", "all_advisors_busy")
     world.advisor(advisor).update_availability(status="AVAILABILITY_STATUS_AVAILABLE")
     world.wait_for_status(match.id, "matched")
-    eventually(lambda: told(world, "selection", match_id=match.id), what="the choice is told")
-    [_, served] = told(world, "transition", match_id=match.id)
+    steps = partial(told, world, "transition", match_id=match.id)
+    eventually(lambda: len(steps()) == 2, what="the step is told, after the choice")
+    [_, served] = steps()
     assert (served["previous_status"], served["status"], served["actor_id"]) == ("pending", "matched", None)
     [selection] = told(world, "selection", match_id=match.id)
     # Of the step of the background that did it.

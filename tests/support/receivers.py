@@ -103,7 +103,10 @@ class _Handler(BaseHTTPRequestHandler):
     receiver: WebhookReceiver
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
+        length = int(self.headers["content-length"])
+        body = self.rfile.read(length)
+        if len(body) < length:
+            return  # Who posted was killed in the middle of it.
         status = self.receiver.receive({key.lower(): value for key, value in self.headers.items()}, body)
         try:
             self.send_response(status)

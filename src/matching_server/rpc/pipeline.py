@@ -108,10 +108,13 @@ class Pipeline:
         def behaviour(body: bytes, context: grpc.ServicerContext) -> bytes:
             exchange = Exchange(method, context)
             try:
-                with self._turns.turn(context):
+                self._turns.take(context)
+                try:
                     request, call = self.admit(method, exchange, body, context)
                     response = handler(request, call)
                     answer = response if isinstance(response, bytes) else response.SerializeToString()
+                finally:
+                    self._turns.give_back()
             except PastDeadline:
                 exchange.log(grpc.StatusCode.DEADLINE_EXCEEDED, None)
                 context.abort(
@@ -144,9 +147,12 @@ class Pipeline:
     ) -> None:
         """Hands a stream to its handler, or ends it with a status."""
         try:
-            with self._turns.turn(context):
+            self._turns.take(context)
+            try:
                 request, call = self.admit(method, exchange, body, context)
                 handler(request, call, stream)
+            finally:
+                self._turns.give_back()
         except PastDeadline:
             stream.cancel()
         except Exception as error:

@@ -215,7 +215,11 @@ _AGAINST_PGBENCH = f"""\
 running; against `pgbench -M prepared` with 8 clients and `benchmarks/create_match.sql`, the six statements that it
 takes at least, in the same database.
 
-{_TURNS}"""
+{_TURNS}
+
+Where it falls short, it is bound by the interpreter: a call takes the server about three times the CPU time that the
+six statements take Postgres, and with its log lines, metrics and limits a little more than when 0.232 was measured
+(417 calls/s then), so that what pgbench makes of a commit in a run decides the ratio."""
 
 _AGAINST_TWIN = """\
 The same, against `benchmarks/fastapi_twin.py`: what one would write instead, with FastAPI, uvicorn (one worker,

@@ -81,9 +81,9 @@ def start() -> None:
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # noqa: PLC0415 - an extra
             OTLPSpanExporter,
         )
-        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-        from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - an extra
+        from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - an extra
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise CannotTrace(f"traces need {error.name}: pip install 'advisor-matching[otel]'") from None
     named = {} if "OTEL_SERVICE_NAME" in os.environ else {"service.name": SERVICE_NAME}
@@ -130,7 +130,7 @@ def begin(name: str, kind: str, parent: Mapping[str, str], attributes: Attribute
     if _tracer is None:
         return UNTRACED
     from opentelemetry.trace import SpanKind, set_span_in_context  # noqa: PLC0415 - an extra
-    from opentelemetry.trace.propagation.tracecontext import (  # noqa: PLC0415
+    from opentelemetry.trace.propagation.tracecontext import (  # noqa: PLC0415 - an extra
         TraceContextTextMapPropagator,
     )
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from uuid import UUID, uuid4
 
+from matching_server.domain.streams import OpenStream
 from matching_server.operations import open_streams
 from matching_server.operations.runner import Runner
 from matching_server.streams.watch import Watch
@@ -83,11 +84,13 @@ class StreamRegistry:
         open_streams.leave(self._runner, self.server_id)
 
     def _tidy_up(self) -> None:
-        with self._lock:
-            held = [watch.stream for watch in self._open.values()]
         if self._unknown:
-            open_streams.restore(self._runner, self.server_id, held)
+            open_streams.restore(self._runner, self.server_id, self._held())
             self._unknown = False
         self._beats += 1
         if self._beats % _BEATS_BEFORE_TIDYING == 0:
-            open_streams.tidy_up(self._runner, self.server_id, {stream.id for stream in held})
+            open_streams.tidy_up(self._runner, self.server_id, {stream.id for stream in self._held()})
+
+    def _held(self) -> list[OpenStream]:
+        with self._lock:
+            return [watch.stream for watch in self._open.values()]

@@ -2,6 +2,7 @@
 
 A call continues its caller's trace (``traceparent`` among its metadata). What it leaves to do, a workspace or a
 notification, is stored with the trace and continues it, whichever process does it, and webhooks are posted with it.
+So are the events that it logs, which watchers receive with it.
 Spans hold ids, codes and numbers, like the log.
 """
 

@@ -90,6 +90,7 @@ def test_a_trace_goes_on_from_the_call_through_the_queue_to_the_webhook(
     stepwise, creating, approving, accepting = Caller(), Caller(), Caller(), Caller()
     other = world.new_project()
     create(world.client(other), other, stepwise)
+    watch = world.client(project).watch(project)
     match = create(world.client(project), project, creating)
     for client, caller, method, request in (
         (world.client(project), approving, "SubmitClientDecision", SubmitClientDecisionRequest),
@@ -119,6 +120,19 @@ def test_a_trace_goes_on_from_the_call_through_the_queue_to_the_webhook(
     assert (made.kind, made.attributes["result"], made.failed) == ("CONSUMER", "completed", False)
     [ready] = spans.named("deliver notification", type="workspace_ready")
     assert (ready.trace_id, ready.parent) == (accepting.trace_id, made.id)
+
+    # Step by step, at once, by a decision and by a worker: as listed, and as watched.
+    listed = world.client(project).list_project_events(project).events
+    with watch:
+        seen = [next(watch) for _ in listed]
+    [step] = world.client(other).list_project_events(other).events
+    assert step.traceparent.split("-")[1] == stepwise.trace_id
+    traces = {event.type: event.traceparent for event in listed}
+    assert traces["advisor.matched"] == f"00-{creating.trace_id}-{created.id}-01"
+    assert traces["advisor.client_approved"].split("-")[1] == approving.trace_id
+    assert traces["advisor.finalized"] == f"00-{accepting.trace_id}-{accepted.id}-01"
+    assert traces["advisor.workspace_ready"] == f"00-{accepting.trace_id}-{made.id}-01"
+    assert [event.traceparent for event in seen] == [event.traceparent for event in listed]
 
     posted = {post.headers["traceparent"] for post in receiver.taken}
     assert f"00-{creating.trace_id}-{offers[creating.trace_id].id}-01" in posted

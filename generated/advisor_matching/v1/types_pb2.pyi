@@ -693,7 +693,7 @@ class HeartbeatEvent(_message.Message):
     def __init__(self, last_event_id: _Optional[str] = ...) -> None: ...
 
 class ProjectEvent(_message.Message):
-    __slots__ = ("id", "seq", "type", "project_id", "timestamp", "user_id", "match", "workspace_ready", "provisioning_failed", "message", "released", "heartbeat")
+    __slots__ = ("id", "seq", "type", "project_id", "timestamp", "user_id", "match", "workspace_ready", "provisioning_failed", "message", "released", "heartbeat", "traceparent")
     ID_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -706,6 +706,7 @@ class ProjectEvent(_message.Message):
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     RELEASED_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     id: str
     seq: int
     type: str
@@ -718,4 +719,5 @@ class ProjectEvent(_message.Message):
     message: ChatMessage
     released: AdvisorReleasedEvent
     heartbeat: HeartbeatEvent
-    def __init__(self, id: _Optional[str] = ..., seq: _Optional[int] = ..., type: _Optional[str] = ..., project_id: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., user_id: _Optional[str] = ..., match: _Optional[_Union[MatchEvent, _Mapping]] = ..., workspace_ready: _Optional[_Union[WorkspaceReadyEvent, _Mapping]] = ..., provisioning_failed: _Optional[_Union[ProvisioningFailedEvent, _Mapping]] = ..., message: _Optional[_Union[ChatMessage, _Mapping]] = ..., released: _Optional[_Union[AdvisorReleasedEvent, _Mapping]] = ..., heartbeat: _Optional[_Union[HeartbeatEvent, _Mapping]] = ...) -> None: ...
+    traceparent: str
+    def __init__(self, id: _Optional[str] = ..., seq: _Optional[int] = ..., type: _Optional[str] = ..., project_id: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., user_id: _Optional[str] = ..., match: _Optional[_Union[MatchEvent, _Mapping]] = ..., workspace_ready: _Optional[_Union[WorkspaceReadyEvent, _Mapping]] = ..., provisioning_failed: _Optional[_Union[ProvisioningFailedEvent, _Mapping]] = ..., message: _Optional[_Union[ChatMessage, _Mapping]] = ..., released: _Optional[_Union[AdvisorReleasedEvent, _Mapping]] = ..., heartbeat: _Optional[_Union[HeartbeatEvent, _Mapping]] = ..., traceparent: _Optional[str] = ...) -> None: ...

@@ -59,6 +59,7 @@ def event_to_json(event: ProjectEvent) -> dict[str, Any]:
         "user_id": str(event.user_id) if event.user_id else None,
         "correlation_id": event.correlation_id,
         "created_at": event.created_at.isoformat(),
+        "traceparent": event.traceparent,
     }
 
 
@@ -78,6 +79,8 @@ def event_from_json(values: Any) -> ProjectEvent:
             user_id=UUID(values["user_id"]) if values["user_id"] else None,
             correlation_id=values["correlation_id"],
             created_at=datetime.fromisoformat(values["created_at"]),
+            # A server of the release before tells of none.
+            traceparent=values.get("traceparent"),
         )
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"not an event: {error!r}") from error

@@ -115,7 +115,10 @@ EventPayload = (
 
 @dataclass(frozen=True, slots=True)
 class ProjectEvent:
-    """One entry of a project's log. ``user_id`` is ``None`` where nobody acted (``system`` on the wire)."""
+    """One entry of a project's log.
+
+    ``user_id`` is ``None`` where nobody acted (``system`` on the wire), ``traceparent`` where nothing is traced.
+    """
 
     project_id: UUID
     seq: int
@@ -124,6 +127,7 @@ class ProjectEvent:
     user_id: UUID | None
     correlation_id: str | None
     created_at: datetime
+    traceparent: str | None = None
 
     @property
     def match_id(self) -> UUID | None:

@@ -15,6 +15,7 @@ from matching_server.domain.calls import Call
 from matching_server.domain.effects import Effects, Load, Selection
 from matching_server.domain.events import EventType, MatchPayload, ProjectEvent
 from matching_server.domain.model import Match, MatchStatus
+from matching_server.domain.trace import TRACEPARENT
 from matching_server.operations import access, choosing
 from matching_server.operations.commands import CreatedMatch, CreateMatch
 from matching_server.operations.picture import Proposal
@@ -126,6 +127,7 @@ def _offer(
             call.caller.user_id,
             call.correlation_id,
             context.now,
+            TRACEPARENT.get(),
         ),
         has_log=context.last_seq is not None,
         notification=notification_payload(match, None),

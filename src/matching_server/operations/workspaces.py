@@ -14,6 +14,7 @@ from matching_server.domain.effects import Effects
 from matching_server.domain.events import ChatMessage, EventType, ProjectEvent, WorkspaceReadyPayload
 from matching_server.domain.model import ActorType, ChatMessageType, ChatMode, MatchStatus, WorkspaceRole
 from matching_server.domain.provisioning import WELCOME_TEXT, LeasedJob
+from matching_server.domain.trace import TRACEPARENT
 from matching_server.operations.runner import Runner
 from matching_server.operations.transitions import match_notification
 from matching_server.storage import workspaces
@@ -107,4 +108,4 @@ def _events(job: LeasedJob, seen: UsualJob, welcome: ChatMessage) -> tuple[Proje
 def _event(
     job: LeasedJob, type_: EventType, payload: ChatMessage | WorkspaceReadyPayload, seq: int, now: datetime
 ) -> ProjectEvent:
-    return ProjectEvent(job.project_id, seq, type_, payload, None, job.correlation_id, now)
+    return ProjectEvent(job.project_id, seq, type_, payload, None, job.correlation_id, now, TRACEPARENT.get())

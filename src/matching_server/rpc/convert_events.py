@@ -29,6 +29,7 @@ def event_message(event: ProjectEvent, epoch: UUID) -> types_pb2.ProjectEvent:
         project_id=str(event.project_id),
         timestamp=event.created_at,
         user_id=str(event.user_id) if event.user_id else SYSTEM_USER,
+        traceparent=event.traceparent,
         **payload,
     )
 

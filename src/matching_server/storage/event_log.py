@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Row, TextClause, literal, select, text
 
 from matching_server.domain.event_json import payload_from_json, payload_to_json
 from matching_server.domain.events import EventPayload, EventType, ProjectEvent
+from matching_server.domain.trace import TRACEPARENT
 from matching_server.storage.database import Transaction, waiting_at_most
 from matching_server.storage.tables import event_log_epoch, project_event_heads, project_events
 
@@ -53,17 +54,17 @@ _APPEND = text(
     WITH moved AS (
         UPDATE project_event_heads SET last_seq = :last_seq WHERE project_id = :project_id
     )
-    INSERT INTO project_events (project_id, seq, type, payload, user_id, correlation_id, created_at)
+    INSERT INTO project_events (project_id, seq, type, payload, user_id, correlation_id, created_at, traceparent)
     SELECT CAST(:project_id AS uuid), seq, type, payload, user_id, CAST(:correlation_id AS text),
-        CAST(:now AS timestamptz)
+        CAST(:now AS timestamptz), CAST(:traceparent AS text)
     FROM unnest(CAST(:seqs AS bigint[]), CAST(:types AS text[]), CAST(:payloads AS jsonb[]), CAST(:user_ids AS uuid[]))
         AS event (seq, type, payload, user_id)
     """
 )
 # The payload as text: the events of a long history are read faster by other means than the driver's.
 _READ_AFTER = """
-    SELECT seq, type, CAST(payload AS text), user_id, correlation_id, created_at FROM project_events
-    WHERE project_id = :project_id AND seq > :seq {} ORDER BY seq LIMIT :limit
+    SELECT seq, type, CAST(payload AS text), user_id, correlation_id, created_at, traceparent
+    FROM project_events WHERE project_id = :project_id AND seq > :seq {} ORDER BY seq LIMIT :limit
     """
 _READ = text(_READ_AFTER.format(""))
 _READ_OF_MATCHES = text(_READ_AFTER.format("AND payload ->> 'match_id' = ANY (:match_ids)"))
@@ -95,7 +96,14 @@ class ProjectLog:
         self.last_seq += 1
         self._appended.append(
             ProjectEvent(
-                self.project_id, self.last_seq, type_, payload, user_id, self.tx.correlation_id, self.now
+                self.project_id,
+                self.last_seq,
+                type_,
+                payload,
+                user_id,
+                self.tx.correlation_id,
+                self.now,
+                TRACEPARENT.get(),
             )
         )
 
@@ -113,6 +121,7 @@ class ProjectLog:
                 "user_ids": [event.user_id for event in self._appended],
                 "correlation_id": self.tx.correlation_id,
                 "now": self.now,
+                "traceparent": TRACEPARENT.get(),
             },
         )
         self.tx.effects.events += self._appended
@@ -259,7 +268,8 @@ def _event(
     user_id: UUID | None,
     correlation_id: str | None,
     created_at: datetime,
+    traceparent: str | None,
 ) -> ProjectEvent:
     type_ = EventType(name)
     read = payload_from_json(type_, orjson.loads(payload))
-    return ProjectEvent(project_id, seq, type_, read, user_id, correlation_id, created_at)
+    return ProjectEvent(project_id, seq, type_, read, user_id, correlation_id, created_at, traceparent)

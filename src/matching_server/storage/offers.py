@@ -20,7 +20,6 @@ from matching_server.domain.event_json import payload_to_json
 from matching_server.domain.events import ProjectEvent
 from matching_server.domain.model import Match
 from matching_server.domain.notifications import NotificationType
-from matching_server.domain.trace import TRACEPARENT
 from matching_server.storage import availability
 from matching_server.storage.availability import AsRanked
 from matching_server.storage.database import Database
@@ -54,8 +53,9 @@ WITH bound AS MATERIALIZED (
 ), moved AS (
     {{moved}}
 ), event AS (
-    INSERT INTO project_events (project_id, seq, type, payload, user_id, correlation_id, created_at)
-    SELECT %(project_id)s, %(seq)s, %(event_type)s, CAST(%(event)s AS jsonb), %(user_id)s, %(correlation_id)s, %(now)s
+    INSERT INTO project_events (project_id, seq, type, payload, user_id, correlation_id, created_at, traceparent)
+    SELECT %(project_id)s, %(seq)s, %(event_type)s, CAST(%(event)s AS jsonb), %(user_id)s, %(correlation_id)s, %(now)s,
+        CAST(%(traceparent)s AS text)
     FROM claimed
 ), told AS (
     INSERT INTO notification_outbox (type, recipient_id, payload, correlation_id, traceparent)
@@ -155,7 +155,7 @@ def _params(offer: Offer) -> dict[str, object]:
         "expires_at": match.expires_at,
         "allow_previous": match.allow_previous,
         "correlation_id": call.correlation_id,
-        "traceparent": TRACEPARENT.get(),
+        "traceparent": event.traceparent,
         "now": match.created_at,
         "event_type": event.type.value,
         "event": _json(payload_to_json(event.payload)),

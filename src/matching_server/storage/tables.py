@@ -465,6 +465,7 @@ project_events = Table(
     Column("user_id", Uuid),
     Column("correlation_id", Text),
     Column("created_at", _Time, nullable=False, server_default=_now),
+    Column("traceparent", Text),
     PrimaryKeyConstraint("project_id", "seq"),
     # Appended in the order of time, and only retention asks by it: a few pages do instead of a tree.
     Index("ix_project_events_created_at", "created_at", postgresql_using="brin"),

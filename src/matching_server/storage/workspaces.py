@@ -20,7 +20,6 @@ from matching_server.domain.events import ProjectEvent
 from matching_server.domain.model import ActorType, JobStatus, MatchStatus, ProvisioningState
 from matching_server.domain.notifications import NotificationType
 from matching_server.domain.provisioning import LeasedJob
-from matching_server.domain.trace import TRACEPARENT
 from matching_server.storage import workspace
 from matching_server.storage.database import Ask, Database
 from matching_server.storage.workspace import Workspace
@@ -93,8 +92,9 @@ WITH head AS MATERIALIZED (
 ), moved AS (
     UPDATE project_event_heads h SET last_seq = %(last_seq)s FROM usual WHERE h.project_id = %(project_id)s
 ), events AS (
-    INSERT INTO project_events (project_id, seq, type, payload, correlation_id, created_at)
-    SELECT %(project_id)s, event.seq, event.type, event.payload, %(correlation_id)s, %(created_at)s
+    INSERT INTO project_events (project_id, seq, type, payload, correlation_id, created_at, traceparent)
+    SELECT %(project_id)s, event.seq, event.type, event.payload, %(correlation_id)s, %(created_at)s,
+        CAST(%(traceparent)s AS text)
     FROM usual, (VALUES
         (%(seq)s, %(first_type)s, CAST(%(first)s AS jsonb)),
         (%(last_seq)s, %(last_type)s, CAST(%(last)s AS jsonb))
@@ -145,7 +145,7 @@ def make(
         "last": _payload(ready),
         "attempt": job.attempt,
         "correlation_id": job.correlation_id,
-        "traceparent": TRACEPARENT.get(),
+        "traceparent": ready.traceparent,
     }
     row = database.try_once(_MAKE, values | _named(job))
     return None if row is None else bool(row[0])

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Connection, text
 
-from matching_server.domain.model import JobStatus, MatchCriteria, TechStack
+from matching_server.domain.model import Caller, JobStatus, MatchCriteria, Role, TechStack
 from matching_server.domain.provisioning import LeasedJob
 from matching_server.storage import (
     assignments,
@@ -27,6 +27,7 @@ from matching_server.storage import (
     matches,
     outbox,
     queues,
+    reach,
     retention,
     rules,
     workspaces,
@@ -151,6 +152,11 @@ START = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 ANY_INDEX = None
 JOB = LeasedJob(uuid4(), uuid4(), uuid4(), JobStatus.PROCESSING, 1, uuid4(), None, None)
 
+
+def advising(crowd: Crowd) -> Caller:
+    return Caller(crowd.advisor, "", frozenset({Role.ADVISOR}))
+
+
 STATEMENTS: dict[str, tuple[str, str | None, Run]] = {
     "anybody with a slot": (
         "advisor_availability",
@@ -209,7 +215,7 @@ STATEMENTS: dict[str, tuple[str, str | None, Run]] = {
     "whether a project is offered to an advisor": (
         MATCHES,
         ANY_INDEX,
-        lambda tx, crowd: matches.offered(tx.conn, crowd.project, crowd.advisor),
+        lambda tx, crowd: reach.parts(tx.conn, advising(crowd), crowd.project),
     ),
     "an advisor's open offers": (
         MATCHES,

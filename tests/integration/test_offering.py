@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from matching_server.domain.errors import StorageUnavailable, Unauthenticated
+from matching_server.domain.errors import ProjectNotFound, StorageUnavailable, Unauthenticated
 from matching_server.domain.model import MatchCriteria, MatchStatus, ScoringWeights, TechStack
 from matching_server.operations import offering
 from matching_server.operations.commands import CreatedMatch, CreateMatch
@@ -147,6 +147,27 @@ def test_a_head_that_moved_since_it_was_looked_at_is_left_to_the_general_case(
     assert isinstance(first[0], CreatedMatch)
     assert isinstance(second, CreatedMatch)
     assert (second.match.id, second.already_open) == (first[0].match.id, True)
+
+
+@pytest.mark.parametrize("new", [False, True], ids=["with a log", "without"])
+def test_a_project_that_got_another_owner_since_it_was_looked_at_is_not_there_for_the_former(
+    world: World, monkeypatch: pytest.MonkeyPatch, new: bool
+) -> None:
+    world.advisor(slots=5)
+    project = world.project()
+    if not new:
+        world.run("INSERT INTO project_event_heads (project_id) SELECT id FROM projects")
+    by, offer = world.client(project), offering.offer_at_once
+
+    def late(*args: Any) -> CreatedMatch | bytes | None:
+        world.run("INSERT INTO auth.users (id) VALUES (:id)", id=(other := uuid4()))
+        world.run("UPDATE projects SET owner_id = :id", id=other)
+        return offer(*args)
+
+    monkeypatch.setattr(offering, "offer_at_once", late)
+    with pytest.raises(ProjectNotFound):
+        world.ask_for(project, by)
+    assert world.ask("SELECT count(*) FROM advisor_match_requests") == 0
 
 
 def test_the_first_requests_for_a_new_project_are_one_match(world: World) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from sqlalchemy import Connection
 
 from matching_server.domain.calls import Call
 from matching_server.domain.errors import IdempotencyMismatch, InvalidArgument, ProjectNotFound
 from matching_server.domain.events import ChatMessage, EventType
 from matching_server.domain.model import ActorType, Caller, ChatMessageType, Role
-from matching_server.operations import access
 from matching_server.operations.commands import ListMessages, MessagePage, SendMessage, SentMessage
 from matching_server.operations.runner import Runner
-from matching_server.storage import chat, directory, workspace
+from matching_server.storage import chat, directory, reach, workspace
 from matching_server.storage.database import Transaction
 from matching_server.storage.event_log import ProjectLog, lock_project
 
@@ -41,12 +42,19 @@ def _check_stated(caller: Caller, stated: ActorType | None) -> None:
         raise InvalidArgument.of("actor_type", "must be ASSISTANT or SYSTEM where it is stated")
 
 
+def _place(conn: Connection, caller: Caller, project_id: UUID) -> ActorType:
+    place = reach.place_in_chat(conn, caller, project_id)
+    if place is None:
+        raise ProjectNotFound(project_id)
+    return place
+
+
 def _send(tx: Transaction, call: Call, command: SendMessage) -> SentMessage:
     with lock_project(tx, command.project_id) as log:
         project = directory.get_project(tx.conn, command.project_id)
         if log is None or project is None:
             raise ProjectNotFound(command.project_id)
-        place = access.place_in_chat(tx.conn, call.caller, project.id, project.owner_id)
+        place = _place(tx.conn, call.caller, project.id)
         sent = chat.sent_message(
             tx.conn,
             project.id,
@@ -98,8 +106,7 @@ def list_messages(runner: Runner, call: Call, command: ListMessages) -> MessageP
 
 
 def _list(conn: Connection, call: Call, command: ListMessages) -> MessagePage:
-    owner = directory.owner_of(conn, command.project_id)
-    access.place_in_chat(conn, call.caller, command.project_id, owner)
+    _place(conn, call.caller, command.project_id)
     found = chat.list_messages(
         conn, command.project_id, command.order, beyond=command.beyond, limit=command.size + 1
     )

@@ -19,7 +19,7 @@ from matching_server.domain.errors import (
 from matching_server.domain.events import EventType
 from matching_server.domain.lifecycle import Action, next_status
 from matching_server.domain.model import ClosedReason, Match, MatchStatus
-from matching_server.operations import access, choosing, transitions
+from matching_server.operations import choosing, transitions
 from matching_server.operations.commands import Page, PageOf
 from matching_server.operations.policy import Policy
 from matching_server.operations.runner import Runner
@@ -121,7 +121,7 @@ def _could_see(tx: Transaction, call: Call, match: Match, policy: Policy) -> boo
 
     A match that found its advisor at once was never shown to others, so to them it does not exist.
     """
-    if access.is_advisor_of(call.caller, match):
+    if match.matched_advisor_id == call.caller.user_id:
         return True
     if match.status is not MatchStatus.PENDING and not event_log.tells(
         tx.conn, match.project_id, EventType.MATCH_PENDING, match.id

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from matching_server.domain.calls import Call
 from matching_server.domain.errors import EtagMismatch, MatchExpired, MatchNotFound
 from matching_server.domain.model import (
-    Caller,
     ClosedReason,
     Match,
     MatchStatus,
     RecordedDecision,
-    Side,
 )
-from matching_server.operations import access, transitions
+from matching_server.operations import transitions
 from matching_server.operations.commands import SubmitDecision
 from matching_server.operations.policy import Policy
 from matching_server.operations.runner import Runner
@@ -39,8 +35,9 @@ def submit_decision(runner: Runner, call: Call, command: SubmitDecision) -> Matc
 
 def _submit(tx: Transaction, call: Call, command: SubmitDecision, policy: Policy) -> Match | MatchExpired:
     with lock_project_of(tx, command.match_id) as log:
-        match, owner = matches.lock_with_owner(tx, command.match_id)
-        if log is None or match is None or not _is_side(call.caller, command.side, match, owner):
+        # A decision is never made on another's behalf.
+        match, owner = matches.lock_by_side(tx, command.match_id, command.side, call.caller)
+        if log is None or match is None:
             raise MatchNotFound(command.match_id)
         earlier = match.decision_of(command.side)
         if earlier is not None and earlier.decision is command.decision:
@@ -56,8 +53,3 @@ def _submit(tx: Transaction, call: Call, command: SubmitDecision, policy: Policy
         return transitions.decide(
             tx, log, match, command.side, decision, policy, actor=call.caller.user_id, owner=owner
         )
-
-
-def _is_side(caller: Caller, side: Side, match: Match, owner: UUID | None) -> bool:
-    """Whether the caller is that side of the match: a decision is never made on another's behalf."""
-    return access.is_advisor_of(caller, match) if side is Side.ADVISOR else owner == caller.user_id

@@ -11,7 +11,7 @@ from matching_server.domain.calls import Call
 from matching_server.domain.errors import AdvisorNotFound, ProjectNotFound
 from matching_server.domain.interventions import InterventionType
 from matching_server.domain.model import Advisor, Caller, ClosedReason, Project
-from matching_server.operations import access, transitions
+from matching_server.operations import transitions
 from matching_server.operations.commands import ListAdvisors, PageOf
 from matching_server.operations.runner import Runner
 from matching_server.storage import availability, directory, interventions, matches
@@ -37,8 +37,7 @@ def get_project(runner: Runner, call: Call, project_id: UUID) -> Project:
     """
 
     def read(conn: Connection, call: Call) -> Project:
-        access.readable_project(conn, call.caller, project_id)
-        found = directory.get_project(conn, project_id)
+        found = directory.get_project_for(conn, project_id, call.caller)
         if found is None:
             raise ProjectNotFound(project_id)
         return found

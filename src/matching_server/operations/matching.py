@@ -19,13 +19,13 @@ from matching_server.domain.errors import (
     nobody_free,
 )
 from matching_server.domain.model import ClosedReason, Match, MatchStatus, PendingReason
-from matching_server.operations import access, backlog, choosing, offering, transitions
+from matching_server.operations import backlog, choosing, offering, transitions
 from matching_server.operations.commands import CreatedMatch, CreateMatch, ListProjectMatches, PageOf
 from matching_server.operations.runner import Runner
-from matching_server.storage import matches
+from matching_server.storage import matches, reach
 from matching_server.storage.database import Transaction, asking
 from matching_server.storage.event_log import ProjectLog, lock_project
-from matching_server.storage.project_context import ProjectContext, project_context
+from matching_server.storage.project_context import ProjectContext
 
 _TURNS = 5
 """How often a request lets others go first."""
@@ -47,7 +47,7 @@ def create_match(
         DuplicateMatchRequest: there is an unsettled match, and the caller wanted to be told.
         NoAdvisorsAvailable, AllAdvisorsBusy: nobody is free, and the caller would not wait.
     """
-    context = offering.look(runner, command)
+    context = offering.look(runner.database.ask, call, command, runner.policy)
     if context is not None:
         offered = offering.offer_at_once(runner, call, command, context, encode)
         if offered is not None:
@@ -81,10 +81,8 @@ def _in_turn(
 
 def _create(tx: Transaction, call: Call, command: CreateMatch, runner: Runner) -> CreatedMatch:
     with lock_project(tx, command.project_id) as log:
-        context = project_context(
-            asking(tx.conn), command.project_id, command.criteria, runner.policy.decline_cooldown
-        )
-        if log is None or context is None or not access.may_act_for(call.caller, context.owner_id):
+        context = offering.look(asking(tx.conn), call, command, runner.policy)
+        if log is None or context is None:
             raise ProjectNotFound(command.project_id)
         unsettled = matches.lock_unsettled(tx, command.project_id)
         if unsettled is not None and unsettled.overdue:
@@ -153,7 +151,10 @@ def get_match(runner: Runner, call: Call, match_id: UUID) -> Match:
     """
 
     def read(conn: Connection, call: Call) -> Match:
-        return access.readable_match(conn, call.caller, matches.get(conn, match_id), match_id)
+        found = matches.get_for(conn, match_id, call.caller)
+        if found is None:
+            raise MatchNotFound(match_id)
+        return found
 
     match = runner.read(read, call)
     if match.overdue:
@@ -170,7 +171,8 @@ def list_project_matches(runner: Runner, call: Call, command: ListProjectMatches
     """
 
     def overdue(conn: Connection, call: Call) -> UUID | None:
-        access.own_project(conn, call.caller, command.project_id)
+        if not reach.owns(conn, call.caller, command.project_id):
+            raise ProjectNotFound(command.project_id)
         return matches.overdue_of(conn, command.project_id)
 
     def read(conn: Connection, call: Call) -> list[Match]:

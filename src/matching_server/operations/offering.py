@@ -16,13 +16,14 @@ from matching_server.domain.effects import Effects, Load, Selection
 from matching_server.domain.events import EventType, MatchPayload, ProjectEvent
 from matching_server.domain.model import Match, MatchStatus
 from matching_server.domain.trace import TRACEPARENT
-from matching_server.operations import access, choosing
+from matching_server.operations import choosing
 from matching_server.operations.commands import CreatedMatch, CreateMatch
 from matching_server.operations.picture import Proposal
-from matching_server.operations.policy import DEFAULT_EXPIRES_IN
+from matching_server.operations.policy import DEFAULT_EXPIRES_IN, Policy
 from matching_server.operations.runner import Runner
 from matching_server.operations.transitions import notification_payload
 from matching_server.storage import offers
+from matching_server.storage.database import Ask
 from matching_server.storage.offers import NotAsRanked, Offer
 from matching_server.storage.project_context import ProjectContext, project_context
 
@@ -43,8 +44,8 @@ def offer_at_once(
     for attempt in range(_PROPOSALS):
         if attempt:
             # Others were at work: rules, owner and time may not be what they were, either.
-            seen = look(runner, command)
-        if seen is None or not _is_usual(call, seen):
+            seen = look(runner.database.ask, call, command, runner.policy)
+        if seen is None or not _is_usual(seen):
             return None
         context = seen
         request = choosing.ranking_request(
@@ -71,16 +72,15 @@ def offer_at_once(
     return None
 
 
-def look(runner: Runner, command: CreateMatch) -> ProjectContext | None:
-    """The project as it is now; ``None`` where there is none."""
+def look(ask: Ask, call: Call, command: CreateMatch, policy: Policy) -> ProjectContext | None:
+    """The project as it is now; ``None`` where there is none for the caller."""
     return project_context(
-        runner.database.ask, command.project_id, command.criteria, runner.policy.decline_cooldown
+        ask, command.project_id, command.criteria, policy.decline_cooldown, caller=call.caller
     )
 
 
-def _is_usual(call: Call, context: ProjectContext) -> bool:
-    unusual = context.unsettled or context.others_wait or context.assignment_id is not None
-    return not unusual and access.may_act_for(call.caller, context.owner_id)
+def _is_usual(context: ProjectContext) -> bool:
+    return not (context.unsettled or context.others_wait or context.assignment_id is not None)
 
 
 def new_match(call: Call, command: CreateMatch, now: datetime) -> Match:
@@ -117,6 +117,7 @@ def _offer(
     return Offer(
         call=call,
         match=match,
+        owner_id=context.owner_id,
         ranked=choosing.as_ranked(proposal.best),
         record=record,
         event=ProjectEvent(

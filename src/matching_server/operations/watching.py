@@ -11,12 +11,12 @@ from sqlalchemy import Connection
 from matching_server.domain.calls import Call
 from matching_server.domain.errors import EventIdUnknown, EventsCompacted, ProjectNotFound
 from matching_server.domain.events import ProjectEvent, decode_event_id, encode_event_id
-from matching_server.domain.model import Caller, Role
+from matching_server.domain.model import Caller
 from matching_server.domain.streams import OpenStream
-from matching_server.operations import access, open_streams
+from matching_server.operations import open_streams
 from matching_server.operations.commands import ListEvents, WatchProject
 from matching_server.operations.runner import Runner
-from matching_server.storage import directory, event_log, matches
+from matching_server.storage import event_log, reach
 from matching_server.storage.database import Database, Transaction
 from matching_server.storage.event_log import LogBounds
 
@@ -101,19 +101,13 @@ def compacted(epoch: UUID, project_id: UUID, bounds: LogBounds) -> EventsCompact
 
 def watch_rights(conn: Connection, caller: Caller, project_id: UUID) -> WatchRights | None:
     """What the caller may see of a project's events now, ``None`` for nothing at all."""
-    owner = directory.owner_of(conn, project_id)
-    if owner is None:
+    parts = reach.parts(conn, caller, project_id)
+    if parts is None:
         return None
-    if caller.acts_for_platform:
-        return WatchRights(everything=True)
-    if access.may_act_for(caller, owner):
-        return WatchRights(everything=True)
-    if Role.ADVISOR not in caller.roles:
-        return None
-    if directory.is_active_advisor(conn, project_id, caller.user_id):
-        return WatchRights(everything=True, by_place=True)
-    offered = matches.offered(conn, project_id, caller.user_id)
-    return WatchRights(everything=False, matches=frozenset(offered), by_place=True) if offered else None
+    owned, advised, offered = parts
+    if owned or advised:
+        return WatchRights(everything=True, by_place=not owned)
+    return WatchRights(everything=False, matches=frozenset(offered), by_place=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +170,8 @@ class EventSource:
 
     def owned(self, watched: Sequence[tuple[UUID, Caller]]) -> list[bool]:
         """Whether each of these callers may watch as the project's owner, as most do."""
-        project_ids = {project_id for project_id, _ in watched}
-        owners = self._database.read(lambda conn: directory.owners_of(conn, project_ids))
-        return [
-            project_id in owners and access.may_act_for(caller, owners[project_id])
-            for project_id, caller in watched
-        ]
+        owned = self._database.read(lambda conn: reach.owned_among(conn, watched))
+        return [place in owned for place in range(len(watched))]
 
     def rights(self, caller: Caller, project_id: UUID) -> WatchRights | None:
         """What the caller may see now."""

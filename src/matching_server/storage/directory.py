@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, and_, any_, func, literal, or_, select, text, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    and_,
+    any_,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
-from matching_server.domain.model import Advisor, Project, ProjectComplexity
+from matching_server.domain.model import Advisor, Caller, Project, ProjectComplexity
 from matching_server.storage.database import Transaction
 from matching_server.storage.json_values import complexity, tech_stack_from_json, tech_stack_to_json, words
+from matching_server.storage.reach import READABLE, reach
 from matching_server.storage.tables import (
     advisor_availability,
     advisors,
@@ -25,7 +39,10 @@ from matching_server.storage.tables import (
 _PROJECT = select(projects, users.c.timezone, users.c.locale).outerjoin(
     users, users.c.id == projects.c.owner_id
 )
-_OWNERS = text("SELECT id, owner_id FROM projects WHERE id = ANY (:project_ids)")
+_READABLE_PROJECT = _PROJECT.where(
+    projects.c.id == bindparam("project_id"),
+    text(f"EXISTS (SELECT FROM projects p WHERE p.id = projects.id AND {READABLE})"),
+)
 _ADVISOR = select(advisors, users.c.email).outerjoin(users, users.c.id == advisors.c.id)
 
 
@@ -61,8 +78,16 @@ def _save_user(tx: Transaction, user_id: UUID, values: dict[str, Any]) -> None:
 def get_project(conn: Connection, project_id: UUID) -> Project | None:
     """A project with what is kept of its owner."""
     row = conn.execute(_PROJECT.where(projects.c.id == project_id)).one_or_none()
-    if row is None:
-        return None
+    return _project(row) if row else None
+
+
+def get_project_for(conn: Connection, project_id: UUID, caller: Caller) -> Project | None:
+    """The same, for its owner, its active advisors, those it is offered to, and the platform."""
+    row = conn.execute(_READABLE_PROJECT, {"project_id": project_id, **reach(caller)}).one_or_none()
+    return _project(row) if row else None
+
+
+def _project(row: Row[Any]) -> Project:
     return Project(
         id=row.id,
         owner_id=row.owner_id,
@@ -77,12 +102,6 @@ def get_project(conn: Connection, project_id: UUID) -> Project | None:
 def owner_of(conn: Connection, project_id: UUID) -> UUID | None:
     """Whose project it is, ``None`` where there is none."""
     return conn.execute(select(projects.c.owner_id).where(projects.c.id == project_id)).scalar_one_or_none()
-
-
-def owners_of(conn: Connection, project_ids: Collection[UUID]) -> dict[UUID, UUID]:
-    """Whose projects these are; without those that there are not."""
-    rows = conn.execute(_OWNERS, {"project_ids": list(project_ids)})
-    return {row.id: row.owner_id for row in rows}
 
 
 def is_active_advisor(conn: Connection, project_id: UUID, advisor_id: UUID) -> bool:

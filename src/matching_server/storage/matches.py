@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select,
 from matching_server.domain.model import (
     AdvisorSummary,
     AssignmentType,
+    Caller,
     ClosedReason,
     Decision,
     Match,
@@ -25,6 +26,7 @@ from matching_server.domain.model import (
 from matching_server.storage.database import Transaction
 from matching_server.storage.eligibility import CLAIMABLE
 from matching_server.storage.json_values import criteria_from_json, criteria_to_json, words
+from matching_server.storage.reach import OWNED, reach
 from matching_server.storage.tables import HELD, OFFERED, OPEN, UNSETTLED, advisors, projects
 from matching_server.storage.tables import advisor_match_requests as matches
 
@@ -40,17 +42,30 @@ _SELECT: Select[Any] = select(
     advisors.c.avatar_url,
 ).select_from(matches.outerjoin(advisors, matches.c.matched_advisor_id == advisors.c.id))
 _LOCK = _SELECT.where(matches.c.id == bindparam("match_id")).with_for_update(of=matches)
-_LOCK_WITH_OWNER = _LOCK.add_columns(
-    select(projects.c.owner_id)
-    .where(projects.c.id == matches.c.project_id)
-    .scalar_subquery()
-    .label("owner_id")
+_OWNER = select(projects.c.owner_id).where(projects.c.id == matches.c.project_id).scalar_subquery()
+_LOCK_WITH_OWNER = _LOCK.add_columns(_OWNER.label("owner_id"))
+_LOCK_BY_SIDE = {
+    Side.CLIENT: _LOCK_WITH_OWNER.where(bindparam("as_client") == _OWNER),
+    Side.ADVISOR: _LOCK_WITH_OWNER.where(matches.c.matched_advisor_id == bindparam("as_advisor")),
+}
+_REACHED = _SELECT.where(
+    matches.c.id == bindparam("match_id"),
+    text(
+        "(:for_platform OR matched_advisor_id = :as_advisor OR EXISTS ("
+        f"SELECT FROM projects p WHERE p.id = advisor_match_requests.project_id AND {OWNED}))"
+    ),
 )
 
 
 def get(conn: Connection, match_id: UUID) -> Match | None:
     """The match, without a lock."""
     row = conn.execute(_SELECT.where(matches.c.id == match_id)).one_or_none()
+    return _match(row) if row else None
+
+
+def get_for(conn: Connection, match_id: UUID, caller: Caller) -> Match | None:
+    """The match, where the caller owns its project, it is or was offered to them, or they act for the platform."""
+    row = conn.execute(_REACHED, {"match_id": match_id, **reach(caller)}).one_or_none()
     return _match(row) if row else None
 
 
@@ -65,9 +80,14 @@ def lock(tx: Transaction, match_id: UUID) -> Match | None:
     return _match(row) if row else None
 
 
-def lock_with_owner(tx: Transaction, match_id: UUID) -> tuple[Match | None, UUID | None]:
-    """The match, its row locked, and whose project it is."""
-    row = tx.conn.execute(_LOCK_WITH_OWNER, {"match_id": match_id}).one_or_none()
+def lock_by_side(
+    tx: Transaction, match_id: UUID, side: Side, caller: Caller
+) -> tuple[Match | None, UUID | None]:
+    """The match of which the caller is that side, its row locked, and whose project it is.
+
+    The owner is ``None`` where the platform has deleted the project.
+    """
+    row = tx.conn.execute(_LOCK_BY_SIDE[side], {"match_id": match_id, **reach(caller)}).one_or_none()
     return (_match(row), row.owner_id) if row else (None, None)
 
 
@@ -340,16 +360,6 @@ def open_offers(conn: Connection, advisor_id: UUID) -> list[tuple[UUID, UUID]]:
         .order_by(matches.c.created_at)
     )
     return [(row.project_id, row.id) for row in rows]
-
-
-def offered(conn: Connection, project_id: UUID, advisor_id: UUID) -> list[UUID]:
-    """The matches of a project that this advisor is offered, or that are theirs and have no access row yet."""
-    rows = conn.execute(
-        select(matches.c.id).where(
-            matches.c.project_id == project_id, matches.c.matched_advisor_id == advisor_id, text(f"({HELD})")
-        )
-    )
-    return list(rows.scalars())
 
 
 def scoring_features(conn: Connection, match_id: UUID) -> dict[str, Any] | None:

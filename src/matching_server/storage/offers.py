@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from uuid import UUID
 
 import orjson
 
@@ -77,13 +78,14 @@ _NOBODY_WAITS = "NOT EXISTS (SELECT FROM advisor_match_requests WHERE status = '
 _OFFER = _STATEMENT.format(
     head=f"""SELECT h.project_id FROM bound, project_event_heads h
     WHERE h.project_id = %(project_id)s AND h.last_seq = %(seq)s - 1 AND {_NOBODY_WAITS}
+        AND EXISTS (SELECT FROM projects WHERE id = %(project_id)s AND owner_id = %(owner_id)s)
     FOR UPDATE OF h SKIP LOCKED""",
     moved="UPDATE project_event_heads SET last_seq = %(seq)s FROM claimed WHERE project_id = %(project_id)s",
 )
 # A project that nothing was ever told of has no head. Whoever makes it first has the project; others violate its key.
 _FIRST_OFFER = _STATEMENT.format(
     head=f"""SELECT p.id FROM bound, projects p
-    WHERE p.id = %(project_id)s AND {_NOBODY_WAITS}
+    WHERE p.id = %(project_id)s AND p.owner_id = %(owner_id)s AND {_NOBODY_WAITS}
         AND NOT EXISTS (SELECT FROM project_event_heads WHERE project_id = %(project_id)s)""",
     moved="""INSERT INTO project_event_heads (project_id, last_seq)
     SELECT %(project_id)s, %(seq)s FROM claimed""",
@@ -96,6 +98,8 @@ class Offer:
 
     call: Call
     match: Match
+    owner_id: UUID
+    """Whose project it was when it was looked at, and has to be still."""
     ranked: AsRanked
     record: ClaimRecord
     event: ProjectEvent
@@ -140,6 +144,7 @@ def _params(offer: Offer) -> dict[str, object]:
         }
     return kept | {
         "project_id": match.project_id,
+        "owner_id": offer.owner_id,
         "seq": event.seq,
         "advisor_id": offer.ranked.advisor_id,
         "load": offer.ranked.load,

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from matching_server.domain.model import MatchCriteria, ProjectComplexity, TechStack
+from matching_server.domain.model import Caller, MatchCriteria, ProjectComplexity, TechStack
 from matching_server.domain.rules import RuleEffect, RulesInForce
 from matching_server.storage.assignments import UNSERVED
 from matching_server.storage.database import Ask
 from matching_server.storage.json_values import complexity, tech_stack_from_json
+from matching_server.storage.reach import reach
 from matching_server.storage.rules import APPLIES
 from matching_server.storage.tables import OPEN, UNSETTLED
 
@@ -80,20 +81,28 @@ SELECT p.owner_id, p.technology_stack, p.project_complexity, u.timezone, clock_t
     EXISTS(SELECT FROM advisor_match_requests
            WHERE status = 'pending' AND project_id <> p.id) AS others_wait
 FROM projects p LEFT JOIN auth.users u ON u.id = p.owner_id
-WHERE p.id = %(project_id)s
+WHERE p.id = %(project_id)s AND (%(for_anybody)s OR p.owner_id = %(as_client)s)
 """
 
 
 def project_context(
-    ask: Ask, project_id: UUID, criteria: MatchCriteria, cooldown: timedelta
+    ask: Ask,
+    project_id: UUID,
+    criteria: MatchCriteria,
+    cooldown: timedelta,
+    *,
+    caller: Caller | None = None,
 ) -> ProjectContext | None:
-    """How a project stands to the pool, ``None`` where there is no such project.
+    """How a project stands to the pool, ``None`` where there is no such project, or not for the caller.
 
-    ``ask`` is ``Database.ask``, or in a transaction ``asking`` its connection.
+    ``ask`` is ``Database.ask``, or in a transaction ``asking`` its connection. Without a caller it is any project.
     """
+    reached = reach(caller) if caller is not None else {"for_platform": True, "as_client": None}
     stack = criteria.tech_stack
     params = {
         "project_id": project_id,
+        "for_anybody": reached["for_platform"],
+        "as_client": reached["as_client"],
         "cooldown": cooldown,
         "stack_given": stack is not None,
         "framework": stack.framework if stack else None,

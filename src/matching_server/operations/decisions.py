@@ -10,7 +10,7 @@ from matching_server.domain.model import (
     MatchStatus,
     RecordedDecision,
 )
-from matching_server.operations import transitions
+from matching_server.operations import approving, transitions
 from matching_server.operations.commands import SubmitDecision
 from matching_server.operations.policy import Policy
 from matching_server.operations.runner import Runner
@@ -30,7 +30,8 @@ def submit_decision(runner: Runner, call: Call, command: SubmitDecision) -> Matc
         MatchExpired: its time had passed.
         InvalidTransition: its status does not allow the decision.
     """
-    return runner.run(_submit, call, command, runner.policy)
+    approved = approving.approve_at_once(runner, call, command)
+    return approved or runner.run(_submit, call, command, runner.policy)
 
 
 def _submit(tx: Transaction, call: Call, command: SubmitDecision, policy: Policy) -> Match | MatchExpired:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, text, tuple_, update
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    Select,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import psycopg
 
 from matching_server.domain.model import (
     AdvisorSummary,
@@ -32,9 +46,10 @@ from matching_server.storage.tables import advisor_match_requests as matches
 
 _PART = f"({OFFERED} OR status = 'finalized')"
 
+# How the advisor was chosen is long, and asked for by itself (`scoring_features`).
 _SELECT: Select[Any] = select(
-    matches,
-    text(f"(({OPEN}) AND expires_at <= clock_timestamp()) AS overdue"),
+    *(column for column in matches.c if column is not matches.c.scoring_features),
+    literal_column(f"(({OPEN}) AND expires_at <= clock_timestamp())", Boolean).label("overdue"),
     advisors.c.display_name,
     advisors.c.skills,
     advisors.c.specialties,
@@ -55,6 +70,17 @@ _REACHED = _SELECT.where(
         f"SELECT FROM projects p WHERE p.id = advisor_match_requests.project_id AND {OWNED}))"
     ),
 )
+
+AS_DRIVER_READS_ONE = str(
+    _SELECT.where(text("advisor_match_requests.id = :match_id")).compile(dialect=psycopg.dialect())  # type: ignore[no-untyped-call]
+)
+"""The query of match ``match_id`` in the driver's form; ``from_driver`` reads its rows."""
+_DriverRow = namedtuple("_DriverRow", [column.name for column in _SELECT.selected_columns])  # type: ignore[misc]
+
+
+def from_driver(row: Sequence[Any]) -> Match:
+    """The match of a row of ``AS_DRIVER_READS_ONE``."""
+    return _match(_DriverRow._make(row))
 
 
 def get(conn: Connection, match_id: UUID) -> Match | None:
@@ -378,7 +404,7 @@ def scoring_features(conn: Connection, match_id: UUID) -> dict[str, Any] | None:
     return record
 
 
-def _match(row: Row[Any]) -> Match:
+def _match(row: Any) -> Match:
     return Match(
         id=row.id,
         project_id=row.project_id,
@@ -406,7 +432,7 @@ def _match(row: Row[Any]) -> Match:
     )
 
 
-def _advisor(row: Row[Any]) -> AdvisorSummary | None:
+def _advisor(row: Any) -> AdvisorSummary | None:
     """The advisor of a match, ``None`` where there is none or the platform has deleted them."""
     if row.display_name is None:
         return None

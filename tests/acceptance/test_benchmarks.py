@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from benchmarks.rows import ROWS
+from tests.support.rounds import FULL_SCALE, SCALE
 from tests.support.wait import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +58,13 @@ def test_a_row_is_measured_from_nothing_and_leaves_nothing(scratch: Path) -> Non
     assert list(scratch.iterdir()) == []
 
 
+in_full = pytest.mark.skipif(
+    SCALE < FULL_SCALE, reason="every row takes its time: only make robustness has it"
+)
+
+
+@pytest.mark.robustness
+@in_full
 def test_taking_a_job_is_measured(scratch: Path) -> None:
     with bench(scratch, "take_job", "--quick") as process:
         said, complaint = process.communicate(timeout=SECONDS)
@@ -67,30 +75,30 @@ def test_taking_a_job_is_measured(scratch: Path) -> None:
     assert list(scratch.iterdir()) == []
 
 
+LINES = {
+    "match_life": "| Whole lives of matches a second | CreateMatch calls/s of the same server | **",
+    "event_latency": "| From the commit to a watcher, p99 at 100 events/s | Redis PUBLISH to a bare subscriber | **",
+    "event_throughput": "| Events delivered/s to 1,000 streams of one project | a bare grpcio server of streams | **",
+    "idle_streams": "| Memory, a stream of ",
+    "long_resume": "| Resuming 10,000 events behind | reading the rows with psycopg | **",
+}
+
+
+@pytest.mark.robustness
 @pytest.mark.parametrize(
-    ("row", "line"),
-    [
-        ("match_life", "| Whole lives of matches a second | CreateMatch calls/s of the same server | **"),
-        (
-            "event_latency",
-            "| From the commit to a watcher, p99 at 100 events/s | Redis PUBLISH to a bare subscriber | **",
-        ),
-        (
-            "event_throughput",
-            "| Events delivered/s to 1,000 streams of one project | a bare grpcio server of streams | **",
-        ),
-        ("idle_streams", "| Memory, a stream of "),
-        ("long_resume", "| Resuming 10,000 events behind | reading the rows with psycopg | **"),
-    ],
+    "row",
+    ["event_throughput", *(pytest.param(row, marks=in_full) for row in LINES if row != "event_throughput")],
 )
-def test_event_streams_are_measured(scratch: Path, row: str, line: str) -> None:
+def test_event_streams_are_measured(scratch: Path, row: str) -> None:
     with bench(scratch, row, "--quick") as process:
         said, complaint = process.communicate(timeout=SECONDS)
     assert (process.returncode, complaint) == (0, "")
-    assert line in said
+    assert LINES[row] in said
     assert list(scratch.iterdir()) == []
 
 
+@pytest.mark.robustness
+@in_full
 @pytest.mark.skipif(
     not all(map(find_spec, ("asyncpg", "pgqueuer", "procrastinate", "uvloop"))),
     reason="only make bench has them",
@@ -104,7 +112,7 @@ def test_provisioning_is_measured_against_both_libraries(scratch: Path) -> None:
     assert list(scratch.iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=in_full)])
 def test_a_run_that_is_cut_short_leaves_no_process(scratch: Path, number: signal.Signals) -> None:
     with bench(scratch, "create_match", "--quick") as process:
         running = psutil.Process(process.pid)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -20,6 +18,7 @@ from matching_server.rpc.keys import new_key
 from tests.support.locks import held, wait_for_waiter_on
 from tests.support.raw import SignedCall
 from tests.support.rewriting import Put, replaced, written_over
+from tests.support.spawning import run_command
 from tests.support.wait import eventually
 from tests.support.watching import watching
 from tests.support.world import ADMIN, World
@@ -73,11 +72,8 @@ class Keys:
 
 def add(file: Path, kid: str) -> None:
     """Makes a key as an operator does."""
-    words = ["keys", "new", "--file", str(file), "--id", kid]
-    made = subprocess.run(
-        [sys.executable, "-m", "matching_server.cli", *words], check=True, timeout=60, capture_output=True
-    )
-    assert made.stdout.decode() == f"{kid}\n"
+    made = run_command("keys", "new", "--file", str(file), "--id", kid)
+    assert (made.returncode, made.stdout) == (0, f"{kid}\n")
 
 
 def entry_of(kid: str, **changes: Any) -> Entry:

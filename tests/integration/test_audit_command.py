@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
+from subprocess import CompletedProcess
 
 import pytest
 import redis
@@ -13,22 +10,17 @@ from sqlalchemy import Connection, text
 
 from tests.integration.world import World
 from tests.support.seed import insert_advisor
+from tests.support.spawning import run_command
 
 BREAK = text("UPDATE advisor_availability SET current_projects = 2")
 
 
-def audit(url: str | None, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+def audit(url: str | None, *arguments: str, **settings: str) -> CompletedProcess[str]:
     """The command, on that database."""
-    environment: Mapping[str, str] = {
-        name: value for name, value in os.environ.items() if not name.startswith("MATCHING_")
-    } | settings
-    if url is not None:
-        environment = {**environment, "MATCHING_DATABASE_URL": url}
-    command = [sys.executable, "-m", "matching_server.cli", "audit", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return run_command("audit", *arguments, url=url, **settings)
 
 
-def outcome(done: subprocess.CompletedProcess[str]) -> tuple[int, str]:
+def outcome(done: CompletedProcess[str]) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
@@ -82,9 +74,9 @@ def test_what_is_late_is_by_the_servers_settings(database_url: str, world: World
     world.advisor()
     world.create()
     world.run("UPDATE advisor_match_requests SET expires_at = clock_timestamp() - interval '15 s'")
-    assert audit(database_url, MATCHING_SWEEP_SECONDS="60").returncode == 0
+    assert audit(database_url, sweep_seconds="60").returncode == 0
     assert audit(database_url).returncode == 1
-    assert audit(database_url, "--repair", MATCHING_SWEEP_SECONDS="60").returncode == 0
+    assert audit(database_url, "--repair", sweep_seconds="60").returncode == 0
     assert outcome(audit(database_url, "--repair"))[1].splitlines()[0] == "repaired expired_is_closed: 1"
 
 
@@ -95,7 +87,7 @@ def test_what_is_cached_of_whom_it_mends_is_forgotten(
     conn.execute(text(f"{BREAK} WHERE advisor_id = :id"), {"id": broken.rpartition(":")[2]})
     with redis.Redis.from_url(redis_url) as cache:
         cache.mset({broken: "=old", sound: "=new"})
-        assert audit(database_url, "--repair", MATCHING_REDIS_URL=redis_url).returncode == 0
+        assert audit(database_url, "--repair", redis_url=redis_url).returncode == 0
         assert cache.mget(broken, sound) == [None, b"=new"]
 
 
@@ -105,9 +97,9 @@ def test_what_is_cached_of_whom_it_mends_is_forgotten(
         ((), {}, "MATCHING_DATABASE_URL is not set"),
         (("--fix",), {}, "No such option: --fix"),
         (("now",), {}, "unexpected extra argument"),
-        ((), {"MATCHING_DATABASE_URL": "nowhere"}, "is not a database URL"),
-        ((), {"MATCHING_DATABASE_URL": "postgresql+psycopg://127.0.0.1:1/x"}, "cannot be used"),
-        ((), {"MATCHING_SWEEP_SECONDS": "never"}, "MATCHING_SWEEP_SECONDS"),
+        ((), {"database_url": "nowhere"}, "is not a database URL"),
+        ((), {"database_url": "postgresql+psycopg://127.0.0.1:1/x"}, "cannot be used"),
+        ((), {"sweep_seconds": "never"}, "MATCHING_SWEEP_SECONDS"),
     ],
 )
 def test_where_it_cannot_be_asked_it_says_why_in_one_line(

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+
+from tests.support.spawning import run_command
 
 AWAY = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
 
 
 def refusal(command: str, **settings: str) -> str:
     """The one line of a command that is told these settings and no others."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MATCHING_")}
-    refused = subprocess.run(
-        [sys.executable, "-m", "matching_server.cli", command],
-        env=inherited | {f"MATCHING_{name.upper()}": value for name, value in settings.items()},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    refused = run_command(command, **settings)
     assert (refused.returncode, refused.stdout) == (2, "")
     [line] = refused.stderr.splitlines()
     return line.removeprefix("matching-server: ")

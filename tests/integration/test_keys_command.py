@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 from matching_server.domain.model import Role
 from matching_server.rpc.keys import Key, parse_keys
+from tests.support.spawning import run_command
 
 
-def keys_new(*options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "matching_server.cli", "keys", "new", *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+def keys_new(*options: str) -> CompletedProcess[str]:
+    return run_command("keys", "new", *options)
 
 
 def refusal(*options: str) -> str:

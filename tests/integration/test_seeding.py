@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from subprocess import CompletedProcess
 from uuid import uuid4
 
 from sqlalchemy import Connection, text
@@ -21,6 +18,7 @@ from matching_server.storage import availability, directory
 from matching_server.storage.database import Database
 from matching_server.synthetic import synthetic_advisor
 from tests.integration.world import World
+from tests.support.spawning import run_command
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "directory.json"
 EVERYTHING = text(
@@ -30,15 +28,9 @@ EVERYTHING = text(
 )
 
 
-def seed(url: str | None, *arguments: str) -> subprocess.CompletedProcess[str]:
+def seed(url: str | None, *arguments: str) -> CompletedProcess[str]:
     """The command, on that database."""
-    environment: Mapping[str, str] = {
-        name: value for name, value in os.environ.items() if not name.startswith("MATCHING_")
-    }
-    if url is not None:
-        environment = {**environment, "MATCHING_DATABASE_URL": url}
-    command = [sys.executable, "-m", "matching_server.cli", "seed", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return run_command("seed", *arguments, url=url)
 
 
 def count(conn: Connection) -> int:

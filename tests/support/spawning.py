@@ -1,4 +1,4 @@
-"""Server processes, without the second and a half that importing would take each of them.
+"""Processes of ``matching-server``, without the second and a half that importing would take each of them.
 
 A process that has imported what servers import, and done nothing else, forks one for each start. From there on it is a
 process of its own, that runs the command as it would from a shell.
@@ -13,9 +13,11 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from matching_server import cli
 
+_COMMAND_SECONDS = 60.0
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
     [
@@ -38,7 +40,9 @@ class CommandProcess:
     """
 
     def __init__(self, command: Sequence[str], *, log: Path, environment: Mapping[str, str]) -> None:
-        self._process = _FORKS.Process(target=_run, args=(list(command), log, dict(environment)), daemon=True)
+        self._process = _FORKS.Process(
+            target=_run, args=(list(command), log, log, dict(environment)), daemon=True
+        )
         self._process.start()
 
     @property
@@ -83,13 +87,30 @@ class FreshProcess(subprocess.Popen[bytes]):
             )
 
 
-def _run(command: list[str], log: Path, environment: dict[str, str]) -> None:
+def run_command(*command: str, url: str | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
+    """The command with these settings and no others, to its end; ``url`` is MATCHING_DATABASE_URL."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MATCHING_")}
+    if url is not None:
+        environment["MATCHING_DATABASE_URL"] = url
+    environment |= {f"MATCHING_{name.upper()}": value for name, value in settings.items()}
+    with TemporaryDirectory() as directory:
+        out, err = Path(directory, "out"), Path(directory, "err")
+        process = _FORKS.Process(target=_run, args=(list(command), out, err, environment), daemon=True)
+        process.start()
+        process.join(_COMMAND_SECONDS)
+        if process.exitcode is None:
+            process.kill()
+            raise subprocess.TimeoutExpired(command, _COMMAND_SECONDS, out.read_bytes(), err.read_bytes())
+        return subprocess.CompletedProcess(command, process.exitcode, out.read_text(), err.read_text())
+
+
+def _run(command: list[str], out: Path, err: Path, environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
-    with log.open("ab") as written, Path(os.devnull).open("rb") as nothing:
+    with out.open("ab") as written, err.open("ab") as complained, Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
         os.dup2(written.fileno(), 1)
-        os.dup2(written.fileno(), 2)
+        os.dup2(complained.fileno(), 2)
     # The first is the parent's and says what it was started with.
     sys.argv = ["matching-server", *command]
     cli.main()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from google.protobuf import message_factory
@@ -16,6 +16,7 @@ T = TypeVar("T")
 IN_FLIGHT = 16
 """Calls that are made at once."""
 _AT_ONCE = 320
+_OFFSPRING = 15
 _DEPTH = 4
 _MANY = (51, 501, 10_000)
 """Entries of a list, beyond its bounds."""
@@ -56,13 +57,20 @@ _SCALARS: Mapping[int, SearchStrategy[Any]] = {
 """By the types that the contract's requests have; a new one is an error here."""
 
 
-def batches(strategy: SearchStrategy[T], count: int) -> Iterator[list[T]]:
+def batches(
+    strategy: SearchStrategy[T], count: int, breed: Callable[[Sequence[T]], T] | None = None
+) -> Iterator[list[T]]:
     """So many values, ``IN_FLIGHT`` at a time.
 
-    Hypothesis makes them and no more: a server changes with what it is sent, so nothing can be tried again smaller.
+    Hypothesis makes them and no more: a server changes with what it is sent, so nothing can be tried again smaller. It
+    takes longer for one than a server does; ``breed`` makes more out of those that there are, for nearly nothing.
     """
-    for begun in range(0, count, _AT_ONCE):
-        found = _examples(strategy, min(_AT_ONCE, count - begun))
+    left = count
+    while left > 0:
+        found = _examples(strategy, min(_AT_ONCE, left))
+        if breed is not None:
+            found += [breed(found) for _ in range(min(_OFFSPRING * len(found), left - len(found)))]
+        left -= len(found)
         for start in range(0, len(found), IN_FLIGHT):
             yield found[start : start + IN_FLIGHT]
 

@@ -28,7 +28,7 @@ from tests.support.databases import (
 from tests.support.processes import Servers
 
 _HERE = Path(__file__).parent
-_ORDER = ("robustness", "acceptance", "integration", "unit")
+_ORDER = ("robustness", "acceptance", "contract", "integration", "unit")
 _SERVERS = pytest.StashKey[Servers]()
 
 

@@ -340,9 +340,7 @@ def test_an_admin_puts_an_advisor_in_place_of_an_open_match(service: Service) ->
 def test_an_emergency_finalizes_at_once_whatever_the_advisors_load(service: Service) -> None:
     advisor = service.new_advisor(slots=1, status="AVAILABILITY_STATUS_OFFLINE")
     project = service.new_project()
-    answer = service.admin.assign_advisor(
-        project.id, advisor.id, assignment_type="ASSIGNMENT_TYPE_EMERGENCY"
-    )
+    answer = service.admin.assign_advisor(project.id, advisor.id, assignment_type="ASSIGNMENT_TYPE_EMERGENCY")
     assert answer.match.status == _S.MATCH_STATUS_FINALIZED
     assert answer.workspace_provisioning == WorkspaceProvisioning.WORKSPACE_PROVISIONING_QUEUED
     assert not answer.match.HasField("advisor_decision")

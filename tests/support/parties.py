@@ -1,4 +1,4 @@
-"""Whoever serves, and those who call it: tests that know no more than this run against the fake and the real service."""
+"""Whoever serves, and those who call: tests that know no more than this run against the fake and the real service."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-import grpc
-
 from advisor_matching.v1.types_pb2 import Advisor, Match, MatchStatus, Project, WorkspaceProvisioning
 from matching_client import ConnectionSettings, MatchingClient, MatchingError
 from matching_client.testing import FakeMatching
 from tests.support.faults import failing
+from tests.support.processes import Endpoint
 from tests.support.wait import eventually
 from tests.support.world import World
 
@@ -32,6 +31,11 @@ class Service(ABC):
             roles=["service"],
             timeout=20,
         )
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The same connection, for calls by hand."""
+        return Endpoint(self.connection.address, self.connection.key_id, self.connection.secret)
 
     # ------------------------------------------------------------------------------------------------- who calls
 
@@ -72,9 +76,7 @@ class Service(ABC):
         """An advisor, available unless told otherwise."""
         given = {"id": str(uuid.uuid4()), "display_name": "Ada"} | fields
         advisor = self.platform.upsert_advisor(Advisor(**given))
-        self.platform.update_availability(
-            advisor_id=advisor.id, max_concurrent_projects=slots, status=status
-        )
+        self.platform.update_availability(advisor_id=advisor.id, max_concurrent_projects=slots, status=status)
         return advisor
 
     def matched(self) -> tuple[Project, Advisor, Match]:
@@ -158,8 +160,3 @@ def refused(call: Callable[[], object]) -> MatchingError:
     except MatchingError as error:
         return error
     raise AssertionError(f"the call was answered: {answer}")
-
-
-def told(error: MatchingError) -> tuple[str, grpc.StatusCode, dict[str, str]]:
-    """What a program sees of an error."""
-    return type(error).__name__, error.code, dict(error.metadata)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -67,7 +69,7 @@ def test_a_new_match_shows_the_advisor_and_what_was_asked(service: Service) -> N
 def test_a_match_lives_to_the_workspace_whoever_approves_first(service: Service, first: str) -> None:
     project, advisor, match = service.matched()
     owner, adviser = service.owner(project), service.advisor(advisor)
-    decide = [owner.submit_client_decision, adviser.submit_advisor_decision]
+    decide: list[Callable[..., Any]] = [owner.submit_client_decision, adviser.submit_advisor_decision]
     if first == "advisor":
         decide.reverse()
     one = decide[0](match.id, APPROVED, reason="fits")

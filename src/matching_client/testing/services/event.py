@@ -78,15 +78,15 @@ def watch(
                     break
             if not is_active():
                 return
+            if stream.ending is not None:
+                raise stream.ending
             events, seq = log.events[seq:], max(seq, len(log.events))
             allowed = _rights(world, request.project_id, caller)
-            ended, ending = allowed == set(), stream.ending
+            ended = allowed == set()
             # What ended the right to watch is still told.
             seen = None if seen is None or allowed is None else seen | allowed
         shown = [event for event in events if _is_wanted(event, request, seen)]
         yield from (pb.WatchProjectEventsResponse(event=event) for event in shown)
-        if ending is not None:
-            raise ending
         if ended:
             raise no_project(request.project_id)
         if caller.expires <= time.time():

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run test robustness check lint types imports security secrets protos generated generate format bench docs clean
+.PHONY: help demo run test robustness check lint types imports security secrets protos generated generate format bench dist docs clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -66,6 +66,10 @@ format: $(VENV)/.installed-dev ## Put Python and protos into form
 
 bench: $(VENV)/.installed-bench ## Compare the service side by side with others (make bench ARGS="--list" for what)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+dist: $(VENV)/.installed-dev ## Build the wheel and the sdist into dist/
+	@rm -rf dist
+	@$(BIN)/uv build -q --out-dir dist && ls dist
 
 docs: $(VENV)/.installed-dev ## Make the generated pages of the documentation
 	@$(BIN)/python scripts/settings_table.py > docs/settings.md

@@ -7,6 +7,7 @@ names of those that it plants.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 import redis
 from sqlalchemy import Connection
 
-from matching_server.embedded import EmbeddedServices
+from matching_server.embedded import EmbeddedServices, programs
 from matching_server.storage.database import Database
 from matching_server.storage.invariants import INVARIANTS, audit
 from matching_server.storage.migrate import migrate
@@ -36,6 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "plants_violations(*names): its database is not audited at the end, or not for these names"
     )
+    if os.environ.get("MATCHING_TEST_POSTGRES") == "16":
+        vars(programs)["_POSTGRES"] = "pginstall"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

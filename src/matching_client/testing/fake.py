@@ -41,6 +41,7 @@ from matching_client.testing.world import (
     Scripted,
     World,
     copy_of,
+    name_of,
     new_id,
 )
 
@@ -159,11 +160,11 @@ class FakeMatching:
         id: str | None = None,
         display_name: str = "Advisor",
         slots: int = DEFAULT_SLOTS,
-        status: AvailabilityStatus | str = AvailabilityStatus.AVAILABILITY_STATUS_AVAILABLE,
+        status: AvailabilityStatus | str = "available",
         auto_accept: bool = False,
         **fields: Any,
     ) -> Advisor:
-        """An advisor with that availability; `fields` are further ones of the message Advisor.
+        """An advisor who is "available", "busy" or "offline"; `fields` are further ones of the message Advisor.
 
         Matches that wait are offered to them at once, where they are free.
         """
@@ -171,7 +172,7 @@ class FakeMatching:
         with self._world.changed:
             entry = store_advisor(self._world, profile)
             entry.slots = slots
-            entry.status = Availability(status=status).status
+            entry.status = Availability(status=name_of(status, AvailabilityStatus)).status
             entry.preferences.auto_accept = auto_accept
             lifecycle.serve_waiting(self._world)
             return copy_of(entry.profile)
@@ -188,14 +189,15 @@ class FakeMatching:
             self._world.advisor(advisor_id)
             self._world.scripts.append(Scripted(advisor_id, score, reason))
 
-    def next_pending(self, reason: PendingReason | str = "PENDING_REASON_ALL_ADVISORS_BUSY") -> None:
+    def next_pending(self, reason: PendingReason | str = "all_advisors_busy") -> None:
         """The next match that is created waits, whoever is free, until `offer` or a claim ends that.
 
-        With `require_immediate` the caller gets the error of that reason.
+        `reason` may also be "no_advisors_available"; with `require_immediate` the caller gets its error.
         """
+        name = name_of(reason, PendingReason)
         with self._world.changed:
             self._world.scripts.append(
-                Scripted(None, pending_reason=Match(pending_reason=reason).pending_reason)
+                Scripted(None, pending_reason=Match(pending_reason=name).pending_reason)
             )
 
     def fail_next(

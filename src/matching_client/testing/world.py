@@ -74,9 +74,20 @@ def new_id() -> str:
 
 def word_of(value: int, enum: Any) -> str:
     """An enum's value as the service's lower-case word: MATCH_STATUS_CLIENT_APPROVED is "client_approved"."""
-    descriptor = enum.DESCRIPTOR
-    prefix: str = descriptor.values_by_number[0].name.removesuffix("UNSPECIFIED")
-    return str(descriptor.values_by_number[value].name).removeprefix(prefix).lower()
+    return str(enum.Name(value)).removeprefix(_prefix(enum)).lower()
+
+
+def name_of(word: int | str, enum: Any) -> str:
+    """The name of an enum's value, which may be given as a number, a name or a word. ValueError."""
+    if isinstance(word, int):
+        return str(enum.Name(word))
+    name = word if word.startswith(_prefix(enum)) else _prefix(enum) + word.upper()
+    enum.Value(name)
+    return name
+
+
+def _prefix(enum: Any) -> str:
+    return str(enum.Name(0)).removesuffix("UNSPECIFIED")
 
 
 @dataclass

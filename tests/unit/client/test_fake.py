@@ -123,7 +123,7 @@ def test_the_client_does_not_import_it() -> None:
 
 
 def test_the_first_free_advisor_is_offered_the_project(fake: FakeMatching) -> None:
-    fake.add_advisor(status="AVAILABILITY_STATUS_BUSY")
+    fake.add_advisor(status="busy")
     first, second = fake.add_advisor(slots=1), fake.add_advisor()
     platform = fake.client(roles=["service"])
     offered = [platform.create_match(fake.add_project().id).match.matched_advisor.id for _ in range(3)]
@@ -134,7 +134,7 @@ def test_a_scripted_match_goes_to_whom_the_test_says(fake: FakeMatching) -> None
     fake.add_advisor()
     away = fake.add_advisor(display_name="Ada", status="AVAILABILITY_STATUS_OFFLINE")
     fake.next_match(away.id, score=87.5, reason="because")
-    fake.next_pending("PENDING_REASON_NO_ADVISORS_AVAILABLE")
+    fake.next_pending("no_advisors_available")
     answers = []
     for _ in range(3):
         project = fake.add_project()

@@ -13,7 +13,9 @@ from advisor_matching.v1.types_pb2 import (
     ProjectComplexity,
     RuleEffect,
 )
-from matching_client.testing.world import AdvisorEntry, World, now
+from matching_client.testing.entries import AdvisorEntry
+from matching_client.testing.values import now
+from matching_client.testing.world import World
 
 _DECLINED = (MatchStatus.MATCH_STATUS_CLIENT_DECLINED, MatchStatus.MATCH_STATUS_ADVISOR_DECLINED)
 _BUSY = (ExclusionReason.EXCLUSION_REASON_BUSY, ExclusionReason.EXCLUSION_REASON_AT_CAPACITY)

@@ -30,20 +30,12 @@ from matching_client.client import MatchingClient
 from matching_client.errors import MatchingError, Unavailable
 from matching_client.settings import ConnectionSettings
 from matching_client.testing import lifecycle, provisioning
+from matching_client.testing.entries import DEFAULT_SLOTS, Log, MatchEntry, Scripted
 from matching_client.testing.refusals import scripted
 from matching_client.testing.server import Call, Server
 from matching_client.testing.services.directory import store_advisor, store_project
-from matching_client.testing.world import (
-    DEFAULT_SLOTS,
-    Log,
-    MatchEntry,
-    Provisioning,
-    Scripted,
-    World,
-    copy_of,
-    name_of,
-    new_id,
-)
+from matching_client.testing.values import copy_of, name_of, new_id
+from matching_client.testing.world import Provisioning, World
 
 HEARTBEAT_SECONDS = 15.0
 Payload = (

@@ -17,8 +17,10 @@ from advisor_matching.v1.types_pb2 import (
 )
 from matching_client.testing import provisioning
 from matching_client.testing.choosing import first_free
+from matching_client.testing.entries import OFFERED, OPEN, AdvisorEntry, MatchEntry, Side
 from matching_client.testing.refusals import no_step
-from matching_client.testing.world import OFFERED, OPEN, AdvisorEntry, MatchEntry, Side, World, now, word_of
+from matching_client.testing.values import now, word_of
+from matching_client.testing.world import World
 
 _S = MatchStatus
 

@@ -19,17 +19,9 @@ from advisor_matching.v1.types_pb2 import (
     WorkspaceProvisioning,
     WorkspaceReadyEvent,
 )
-from matching_client.testing.world import (
-    OFFERED,
-    JobEntry,
-    MatchEntry,
-    Side,
-    World,
-    copy_of,
-    new_id,
-    now,
-    word_of,
-)
+from matching_client.testing.entries import OFFERED, JobEntry, MatchEntry, Side
+from matching_client.testing.values import copy_of, new_id, now, word_of
+from matching_client.testing.world import World
 
 WELCOME = "Advisor has joined the workspace and is ready to help!"
 ATTEMPTS = 3

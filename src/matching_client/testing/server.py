@@ -21,6 +21,7 @@ from matching_client.errors import (
     MalformedRequest,
     MatchingError,
     PermissionDenied,
+    Unavailable,
 )
 from matching_client.settings import ConnectionSettings
 from matching_client.signing import CORRELATION_HEADER, START_HEADER, Claims
@@ -28,14 +29,17 @@ from matching_client.testing import lifecycle, provisioning
 from matching_client.testing.access import ROLES
 from matching_client.testing.caller import Caller, verified
 from matching_client.testing.checks import violations, with_lower_case_ids
+from matching_client.testing.entries import Stream
 from matching_client.testing.refusals import error_of, invalid_fields, trailers
 from matching_client.testing.services import HANDLERS, event
-from matching_client.testing.world import Stream, World, copy_of
+from matching_client.testing.values import copy_of
+from matching_client.testing.world import World
 
 THREADS = 64
 """Calls and open streams at the same time."""
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _OPEN = "GetServiceInfo"
+_GRACE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,13 @@ class Server:
         self._server.start()
 
     def stop(self) -> None:
-        """Ends every call and every thread."""
-        stopped = self._server.stop(None)
+        """Ends every call and every thread. Repeatable."""
         with self._world.changed:
+            for stream in self._world.streams:
+                stream.ending = stream.ending or Unavailable("the fake was closed")
             self._world.changed.notify_all()
-        stopped.wait()
+        # With a moment's grace connections are ended in good order, and gRPC has nothing to say of it.
+        self._server.stop(_GRACE_SECONDS).wait()
         self._threads.shutdown()
 
     def _handlers(self) -> Iterator[grpc.GenericRpcHandler]:

@@ -8,205 +8,29 @@ import itertools
 import threading
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
-
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
+from typing import Any, Literal
 
 from advisor_matching.v1.types_pb2 import (
-    Advisor,
-    AdvisorSummary,
     Availability,
-    AvailabilityPreferences,
     AvailabilityStatus,
     ChatMessage,
-    DecisionRecord,
     Intervention,
-    Match,
     MatchStatus,
     Notification,
     NotificationPriority,
     NotificationStatus,
-    PendingReason,
     PreferenceRule,
     Project,
     ProjectEvent,
-    ProvisioningJob,
-    WorkspaceProvisioning,
 )
-from matching_client.errors import MatchingError
 from matching_client.testing.caller import Caller
-from matching_client.testing.refusals import invalid, no_advisor, no_match, no_project
+from matching_client.testing.entries import AdvisorEntry, JobEntry, Log, MatchEntry, Scripted, Stream
+from matching_client.testing.refusals import no_advisor, no_match, no_project
+from matching_client.testing.values import new_id, now, word_of
 
 Provisioning = Literal["auto", "manual", "off"]
-Side = Literal["client", "advisor"]
-
-DEFAULT_SLOTS = 3
-DEFAULT_PAGE = 50
-OFFERED = frozenset(
-    {
-        MatchStatus.MATCH_STATUS_MATCHED,
-        MatchStatus.MATCH_STATUS_CLIENT_APPROVED,
-        MatchStatus.MATCH_STATUS_ADVISOR_ACCEPTED,
-    }
-)
-OPEN = OFFERED | {MatchStatus.MATCH_STATUS_PENDING}
-
-_T = TypeVar("_T")
-_M = TypeVar("_M", bound=Message)
-
-
-def now() -> Timestamp:
-    """The time."""
-    stamp = Timestamp()
-    stamp.FromDatetime(datetime.now(UTC))
-    return stamp
-
-
-def new_id() -> str:
-    """An id that nothing has yet."""
-    return str(uuid.uuid4())
-
-
-def word_of(value: int, enum: Any) -> str:
-    """An enum's value as the service's lower-case word: MATCH_STATUS_CLIENT_APPROVED is "client_approved"."""
-    return str(enum.Name(value)).removeprefix(_prefix(enum)).lower()
-
-
-def name_of(word: int | str, enum: Any) -> str:
-    """The name of an enum's value, which may be given as a number, a name or a word. ValueError."""
-    if isinstance(word, int):
-        return str(enum.Name(word))
-    name = word if word.startswith(_prefix(enum)) else _prefix(enum) + word.upper()
-    enum.Value(name)
-    return name
-
-
-def _prefix(enum: Any) -> str:
-    return str(enum.Name(0)).removesuffix("UNSPECIFIED")
-
-
-@dataclass
-class AdvisorEntry:
-    """An advisor, with what they say of themselves. `serial` rises with each entry that is made."""
-
-    serial: int
-    profile: Advisor
-    status: AvailabilityStatus = AvailabilityStatus.AVAILABILITY_STATUS_AVAILABLE
-    slots: int = DEFAULT_SLOTS
-    preferences: AvailabilityPreferences = field(default_factory=AvailabilityPreferences)
-    last_active: Timestamp | None = None
-    updated_at: Timestamp = field(default_factory=now)
-
-    @property
-    def id(self) -> str:
-        """The advisor's user id."""
-        return self.profile.id
-
-    @property
-    def summary(self) -> AdvisorSummary:
-        """The advisor as others see them."""
-        shown = AdvisorSummary(
-            id=self.profile.id,
-            display_name=self.profile.display_name,
-            skills=self.profile.skills,
-            specialties=self.profile.specialties,
-        )
-        for name in ("rating", "avatar_url"):
-            if self.profile.HasField(name):
-                setattr(shown, name, getattr(self.profile, name))
-        return shown
-
-
-@dataclass
-class MatchEntry:
-    """A match as it is answered, and what belongs to it besides."""
-
-    serial: int
-    match: Match
-    expires_in: Duration
-    allow_previous: bool = False
-    held: bool = False
-    """A test wants it to wait."""
-    claimed: bool = False
-    was_pending: bool = False
-    was_finalized: bool = False
-    version: int = 1
-    withdrawn: dict[Side, DecisionRecord] = field(default_factory=dict)
-
-    @property
-    def advisor_id(self) -> str:
-        """Empty: there is none."""
-        return self.match.matched_advisor.id
-
-    @property
-    def is_open(self) -> bool:
-        """Still to be decided, served or expired."""
-        return self.match.status in OPEN
-
-    @property
-    def is_unsettled(self) -> bool:
-        """Open, or its workspace is being made."""
-        return self.is_open or (
-            self.match.status == MatchStatus.MATCH_STATUS_FINALIZED
-            and self.match.workspace_provisioning == WorkspaceProvisioning.WORKSPACE_PROVISIONING_QUEUED
-        )
-
-    @property
-    def holds_slot(self) -> bool:
-        """Whether the match holds its advisor's slot; once the workspace is ready, that does."""
-        return bool(self.advisor_id) and (
-            self.is_open
-            or (
-                self.match.status == MatchStatus.MATCH_STATUS_FINALIZED
-                and self.match.workspace_provisioning != WorkspaceProvisioning.WORKSPACE_PROVISIONING_READY
-            )
-        )
-
-    def touch(self) -> None:
-        """Something has changed."""
-        self.version += 1
-        self.match.etag = f"v{self.version}"
-        self.match.updated_at.CopyFrom(now())
-
-
-@dataclass
-class JobEntry:
-    """A provisioning job."""
-
-    serial: int
-    job: ProvisioningJob
-
-
-@dataclass
-class Log:
-    """A project's events; the first `forgotten` of them are gone."""
-
-    events: list[ProjectEvent] = field(default_factory=list)
-    forgotten: int = 0
-
-
-@dataclass(frozen=True)
-class Scripted:
-    """How the next match is to come out; without an advisor it waits."""
-
-    advisor_id: str | None
-    score: float | None = None
-    reason: str = ""
-    pending_reason: PendingReason = PendingReason.PENDING_REASON_UNSPECIFIED
-
-
-@dataclass(eq=False)
-class Stream:
-    """An open watch. Once `ending` is set, it ends so."""
-
-    user_id: str
-    watch_id: str
-    ending: MatchingError | None = None
 
 
 @dataclass
@@ -404,39 +228,3 @@ class World:
         intervention.metadata.update(more)
         self.interventions.append((self.serial(), intervention))
         return intervention
-
-
-def page(
-    rows: Iterable[tuple[int, _T]], request: Any, *, oldest_first: bool = False, scope: str = ""
-) -> tuple[list[_T], str]:
-    """A page of rows with their serials, and the token of the next one. Raises InvalidArgument.
-
-    A token is good for lists of the same `scope` alone.
-    """
-    after = _serial_of(request.page_token, scope) if request.page_token else None
-    found = sorted(rows, key=lambda row: row[0], reverse=not oldest_first)
-    if after is not None:
-        found = [row for row in found if (row[0] > after if oldest_first else row[0] < after)]
-    size = request.page_size or DEFAULT_PAGE
-    token = ""
-    if len(found) > size:
-        token = base64.urlsafe_b64encode(f"{scope}:{found[size - 1][0]}".encode()).decode()
-    return [row for _, row in found[:size]], token
-
-
-def _serial_of(token: str, scope: str) -> int:
-    try:
-        made_for, _, serial = base64.b64decode(token, altchars=b"-_", validate=True).decode().rpartition(":")
-        number = int(serial)
-    except (binascii.Error, ValueError):
-        raise invalid("page_token", "is not a page token") from None
-    if made_for != scope:
-        raise invalid("page_token", "is not a page token of this list")
-    return number
-
-
-def copy_of(message: _M) -> _M:
-    """A copy, which later changes leave alone."""
-    copy = type(message)()
-    copy.CopyFrom(message)
-    return copy

@@ -44,7 +44,7 @@ from matching_client.testing.checks import EVENT_TYPES
 from matching_client.testing.lifecycle import DECISIONS
 from matching_client.testing.refusals import REASONS
 from matching_client.testing.services import HANDLERS
-from matching_client.testing.world import word_of
+from matching_client.testing.values import word_of
 from matching_server.domain.events import EventType
 from matching_server.domain.lifecycle import TRANSITIONS, decision_action
 from matching_server.domain.model import Decision, Side

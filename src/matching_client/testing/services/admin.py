@@ -28,9 +28,12 @@ from matching_client.errors import (
 from matching_client.testing import lifecycle
 from matching_client.testing.caller import Caller
 from matching_client.testing.choosing import exclusion
+from matching_client.testing.entries import AdvisorEntry, MatchEntry
+from matching_client.testing.paging import page
 from matching_client.testing.refusals import error_of, invalid, no_step
 from matching_client.testing.services.match import at_capacity, new_entry
-from matching_client.testing.world import AdvisorEntry, MatchEntry, World, copy_of, new_id, now, page, word_of
+from matching_client.testing.values import copy_of, new_id, now, word_of
+from matching_client.testing.world import World
 
 DEFAULT_SIMULATED = 50
 _EMERGENCY = AssignmentType.ASSIGNMENT_TYPE_EMERGENCY

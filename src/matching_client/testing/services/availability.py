@@ -6,8 +6,10 @@ from advisor_matching.v1 import availability_service_pb2 as pb
 from advisor_matching.v1.types_pb2 import Decision
 from matching_client.testing import lifecycle
 from matching_client.testing.caller import Caller
+from matching_client.testing.entries import OFFERED, AdvisorEntry
 from matching_client.testing.refusals import no_advisor
-from matching_client.testing.world import OFFERED, AdvisorEntry, World, now
+from matching_client.testing.values import now
+from matching_client.testing.world import World
 
 
 def get_availability(

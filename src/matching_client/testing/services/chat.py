@@ -6,9 +6,11 @@ from advisor_matching.v1 import chat_service_pb2 as pb
 from advisor_matching.v1.types_pb2 import ActorType, ChatMessage, ChatMessageType, ChatMode
 from matching_client.errors import IdempotencyMismatch
 from matching_client.testing.caller import Caller
+from matching_client.testing.paging import page
 from matching_client.testing.provisioning import post
 from matching_client.testing.refusals import error_of, invalid, no_project
-from matching_client.testing.world import World, new_id, now, page
+from matching_client.testing.values import new_id, now
+from matching_client.testing.world import World
 
 _STATED = (ActorType.ACTOR_TYPE_ASSISTANT, ActorType.ACTOR_TYPE_SYSTEM)
 

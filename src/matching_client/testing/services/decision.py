@@ -6,9 +6,10 @@ from advisor_matching.v1 import decision_service_pb2 as pb
 from matching_client.errors import EtagMismatch
 from matching_client.testing import lifecycle
 from matching_client.testing.caller import Caller
+from matching_client.testing.entries import MatchEntry, Side
 from matching_client.testing.refusals import error_of, no_match
 from matching_client.testing.services.match import refuse_expired
-from matching_client.testing.world import MatchEntry, Side, World
+from matching_client.testing.world import World
 
 
 def submit_client_decision(

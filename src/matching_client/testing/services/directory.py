@@ -8,8 +8,11 @@ from advisor_matching.v1 import directory_service_pb2 as pb
 from advisor_matching.v1.types_pb2 import Advisor, ClosedReason, Project, ProjectComplexity
 from matching_client.testing import lifecycle
 from matching_client.testing.caller import Caller
+from matching_client.testing.entries import AdvisorEntry
+from matching_client.testing.paging import page
 from matching_client.testing.refusals import no_project
-from matching_client.testing.world import AdvisorEntry, World, copy_of, page
+from matching_client.testing.values import copy_of
+from matching_client.testing.world import World
 
 _KEPT_WITH_OWNER = ("owner_timezone", "owner_locale")
 _KEPT = ("email", "timezone", "rating", "avatar_url", "active")

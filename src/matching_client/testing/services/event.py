@@ -9,8 +9,11 @@ from advisor_matching.v1 import event_service_pb2 as pb
 from advisor_matching.v1.types_pb2 import HeartbeatEvent, ProjectEvent
 from matching_client.errors import EventIdUnknown, EventsCompacted, StreamEvicted, Unauthenticated
 from matching_client.testing.caller import Caller
+from matching_client.testing.entries import Log, Stream
+from matching_client.testing.paging import DEFAULT_PAGE
 from matching_client.testing.refusals import error_of, event_id_invalid, no_project
-from matching_client.testing.world import DEFAULT_PAGE, Log, Stream, World, new_id, now
+from matching_client.testing.values import new_id, now
+from matching_client.testing.world import World
 
 STREAMS_PER_USER = 3
 

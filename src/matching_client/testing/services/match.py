@@ -24,17 +24,11 @@ from matching_client.errors import (
 from matching_client.testing import lifecycle
 from matching_client.testing.caller import Caller
 from matching_client.testing.choosing import NOT_FREE, exclusion, first_free, pending_reason
+from matching_client.testing.entries import AdvisorEntry, MatchEntry, Scripted
+from matching_client.testing.paging import page
 from matching_client.testing.refusals import error_of, no_match, no_step
-from matching_client.testing.world import (
-    AdvisorEntry,
-    MatchEntry,
-    Scripted,
-    World,
-    new_id,
-    now,
-    page,
-    word_of,
-)
+from matching_client.testing.values import new_id, now, word_of
+from matching_client.testing.world import World
 
 DEFAULT_EXPIRES_IN = 2 * 3600
 

@@ -20,9 +20,12 @@ from advisor_matching.v1.types_pb2 import (
 from matching_client.errors import AdvisorInactive, JobNotFound, NotificationNotFound
 from matching_client.testing import lifecycle, provisioning
 from matching_client.testing.caller import Caller
+from matching_client.testing.entries import OFFERED, MatchEntry
+from matching_client.testing.paging import page
 from matching_client.testing.refusals import error_of, no_step
 from matching_client.testing.services.match import refuse_expired
-from matching_client.testing.world import OFFERED, MatchEntry, World, now, page, word_of
+from matching_client.testing.values import now, word_of
+from matching_client.testing.world import World
 
 _J = ProvisioningJobStatus
 _LIVE = (_J.PROVISIONING_JOB_STATUS_PENDING, _J.PROVISIONING_JOB_STATUS_PROCESSING)

@@ -6,7 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from advisor_matching.v1 import system_service_pb2 as pb
 from matching_client.testing.caller import Caller
-from matching_client.testing.world import World, now
+from matching_client.testing.values import now
+from matching_client.testing.world import World
 
 
 def get_service_info(

@@ -128,6 +128,19 @@ def test_bytes_that_are_no_request_are_refused(service: Service, channel: grpc.C
         assert isinstance(error.value, MalformedRequest)
 
 
+def test_a_field_that_the_service_does_not_know_changes_nothing(
+    service: Service, channel: grpc.Channel
+) -> None:
+    project = service.new_project()
+    path = path_of(find_method("DirectoryService/GetProject"))
+    body = _request("GetProject", project_id=project.id).SerializeToString()
+    answers = []
+    for sent in (body, body + b"\xfa\x3e\x05later"):
+        call = sign(service.endpoint, somebody("service"), path, sent)
+        answers.append(answer(channel, path, call.body, call.headers)[0])
+    assert answers[0] == answers[1]
+
+
 def _request(method: str, **fields: Any) -> Any:
     descriptor = next(found for found in methods() if found.name == method)
     request = message_factory.GetMessageClass(descriptor.input_type)()

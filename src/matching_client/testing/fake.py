@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Unpack
 
 from google.protobuf.message import Message
 
@@ -20,6 +20,7 @@ from advisor_matching.v1.types_pb2 import (
     MatchEvent,
     PendingReason,
     Project,
+    ProjectComplexity,
     ProjectEvent,
     ProvisioningFailedEvent,
     WorkspaceProvisioning,
@@ -31,6 +32,7 @@ from matching_client.errors import MatchingError, Unavailable
 from matching_client.settings import ConnectionSettings
 from matching_client.testing import lifecycle, provisioning
 from matching_client.testing.entries import DEFAULT_SLOTS, Log, MatchEntry, Scripted
+from matching_client.testing.fields import AdvisorFields, ClientOptions, ProjectFields
 from matching_client.testing.refusals import scripted
 from matching_client.testing.server import Call, Server
 from matching_client.testing.services.directory import store_advisor, store_project
@@ -97,12 +99,9 @@ class FakeMatching:
         user_id: str | None = None,
         roles: Sequence[str] = ("client",),
         email: str = "",
-        **arguments: Any,
+        **options: Unpack[ClientOptions],
     ) -> MatchingClient:
-        """A client that calls as this person, closed with the fake.
-
-        `user_id` is made where left out; `arguments` are those of MatchingClient.
-        """
+        """A client that calls as this person, closed with the fake. `user_id` is made where left out."""
         made = MatchingClient(
             self.connection.address,
             key_id=self.connection.key_id,
@@ -110,7 +109,7 @@ class FakeMatching:
             user_id=user_id or new_id(),
             roles=roles,
             email=email,
-            **arguments,
+            **options,
         )
         self._clients.append(made)
         return made
@@ -139,10 +138,22 @@ class FakeMatching:
     # ------------------------------------------------------------------------------------------------ the directory
 
     def add_project(
-        self, *, id: str | None = None, owner_id: str | None = None, name: str = "Project", **fields: Any
+        self,
+        *,
+        id: str | None = None,
+        owner_id: str | None = None,
+        name: str = "Project",
+        project_complexity: ProjectComplexity | str = "medium",
+        **fields: Unpack[ProjectFields],
     ) -> Project:
-        """A project; ids are made where left out. `fields` are further ones of the message Project."""
-        project = Project(id=id or new_id(), owner_id=owner_id or new_id(), name=name, **fields)
+        """A project that is "simple", "medium" or "complex"; ids are made where left out."""
+        project = Project(
+            id=id or new_id(),
+            owner_id=owner_id or new_id(),
+            name=name,
+            project_complexity=name_of(project_complexity, ProjectComplexity),
+            **fields,
+        )
         with self._world.changed:
             return copy_of(store_project(self._world, project))
 
@@ -154,17 +165,18 @@ class FakeMatching:
         slots: int = DEFAULT_SLOTS,
         status: AvailabilityStatus | str = "available",
         auto_accept: bool = False,
-        **fields: Any,
+        **fields: Unpack[AdvisorFields],
     ) -> Advisor:
-        """An advisor who is "available", "busy" or "offline"; `fields` are further ones of the message Advisor.
+        """An advisor who is "available", "busy" or "offline".
 
         Matches that wait are offered to them at once, where they are free.
         """
         profile = Advisor(id=id or new_id(), display_name=display_name, **fields)
+        stated = Availability(status=name_of(status, AvailabilityStatus)).status
         with self._world.changed:
             entry = store_advisor(self._world, profile)
             entry.slots = slots
-            entry.status = Availability(status=name_of(status, AvailabilityStatus)).status
+            entry.status = stated
             entry.preferences.auto_accept = auto_accept
             lifecycle.serve_waiting(self._world)
             return copy_of(entry.profile)

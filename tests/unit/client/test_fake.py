@@ -18,6 +18,7 @@ from advisor_matching.v1.types_pb2 import (
     MatchStatus,
     PendingReason,
     Project,
+    ProjectComplexity,
     WorkspaceProvisioning,
 )
 from matching_client import (
@@ -36,6 +37,7 @@ from matching_client import (
     StreamEvicted,
     Unauthenticated,
     Unavailable,
+    testing,
 )
 from matching_client.catalog import methods
 from matching_client.testing import FakeMatching
@@ -112,6 +114,28 @@ def test_its_errors_have_the_reasons_and_codes_of_the_service() -> None:
 
 def test_its_events_have_the_names_of_the_service() -> None:
     assert set(EVENT_TYPES) == {type_.value for type_ in EventType}
+
+
+def test_its_public_surface_is_pinned() -> None:
+    assert set(testing.__all__) == {"Call", "FakeMatching"}
+    assert {name for name in vars(FakeMatching) if not name.startswith("_")} == {
+        *("connection", "environ", "client", "close"),
+        *("add_project", "add_advisor", "next_match", "next_pending", "fail_next"),
+        *("match", "events", "calls", "offer", "expire", "finish_provisioning", "fail_provisioning"),
+        *("emit", "break_streams", "end_streams", "forget_events"),
+    }
+
+
+def test_a_project_and_an_advisor_are_as_the_test_says(fake: FakeMatching) -> None:
+    project = fake.add_project(project_complexity="complex", owner_locale="de")
+    assert project.project_complexity == ProjectComplexity.PROJECT_COMPLEXITY_COMPLEX
+    assert project.owner_locale == "de"
+    advisor = fake.add_advisor(skills=["payments"], rating=4.5, slots=1, status="busy", auto_accept=True)
+    assert (list(advisor.skills), advisor.rating, advisor.active) == (["payments"], 4.5, True)
+    seen = fake.client(user_id=advisor.id, roles=["advisor"]).get_availability()
+    assert (seen.max_capacity, seen.reason, seen.preferences.auto_accept) == (1, "busy", True)
+    with pytest.raises(ValueError, match="ASLEEP"):
+        fake.add_advisor(status="asleep")
 
 
 def test_the_client_does_not_import_it() -> None:

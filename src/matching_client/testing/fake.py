@@ -31,6 +31,7 @@ from matching_client.client import MatchingClient
 from matching_client.errors import MatchingError, Unavailable
 from matching_client.settings import ConnectionSettings
 from matching_client.testing import lifecycle, provisioning
+from matching_client.testing.checks import violations, with_lower_case_ids
 from matching_client.testing.entries import DEFAULT_SLOTS, Log, MatchEntry, Scripted
 from matching_client.testing.fields import AdvisorFields, ClientOptions, ProjectFields
 from matching_client.testing.refusals import scripted
@@ -146,7 +147,10 @@ class FakeMatching:
         project_complexity: ProjectComplexity | str = "medium",
         **fields: Unpack[ProjectFields],
     ) -> Project:
-        """A project that is "simple", "medium" or "complex"; ids are made where left out."""
+        """A project that is "simple", "medium" or "complex"; ids are made where left out.
+
+        ValueError where the service would not take it.
+        """
         project = Project(
             id=id or new_id(),
             owner_id=owner_id or new_id(),
@@ -154,6 +158,7 @@ class FakeMatching:
             project_complexity=name_of(project_complexity, ProjectComplexity),
             **fields,
         )
+        _check(project)
         with self._world.changed:
             return copy_of(store_project(self._world, project))
 
@@ -169,9 +174,11 @@ class FakeMatching:
     ) -> Advisor:
         """An advisor who is "available", "busy" or "offline".
 
-        Matches that wait are offered to them at once, where they are free.
+        Matches that wait are offered to them at once, where they are free. ValueError where the service would
+        not take the profile.
         """
         profile = Advisor(id=id or new_id(), display_name=display_name, **fields)
+        _check(profile)
         stated = Availability(status=name_of(status, AvailabilityStatus)).status
         with self._world.changed:
             entry = store_advisor(self._world, profile)
@@ -311,3 +318,10 @@ class FakeMatching:
         with self._world.changed:
             log = self._world.logs.setdefault(project_id, Log())
             log.forgotten = len(log.events)
+
+
+def _check(message: Message) -> None:
+    wrong = [f"{found.field} {found.description}" for found in violations(message)]
+    if wrong:
+        raise ValueError(f"{message.DESCRIPTOR.name}: {'; '.join(wrong)}")
+    with_lower_case_ids(message)

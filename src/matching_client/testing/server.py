@@ -108,7 +108,9 @@ class Server:
             request = message_factory.GetMessageClass(method.input_type).FromString(body)
         except DecodeError:
             request = None
-        self.calls.append(Call(method.name, request and copy_of(request), claims, caller.correlation_id))
+        self.calls.append(
+            Call(method.name, None if request is None else copy_of(request), claims, caller.correlation_id)
+        )
         self._check(method, request, caller)
         return request, caller
 

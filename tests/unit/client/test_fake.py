@@ -136,6 +136,10 @@ def test_a_project_and_an_advisor_are_as_the_test_says(fake: FakeMatching) -> No
     assert (seen.max_capacity, seen.reason, seen.preferences.auto_accept) == (1, "busy", True)
     with pytest.raises(ValueError, match="ASLEEP"):
         fake.add_advisor(status="asleep")
+    with pytest.raises(ValueError, match="id is not a UUID"):
+        fake.add_advisor(id="ada")
+    with pytest.raises(ValueError, match="owner_timezone is not an IANA time zone"):
+        fake.add_project(owner_timezone="Mars")
 
 
 def test_the_client_does_not_import_it() -> None:

@@ -25,10 +25,10 @@ def page(
     if after is not None:
         found = [row for row in found if (row[0] > after if oldest_first else row[0] < after)]
     size = request.page_size or DEFAULT_PAGE
-    token = ""
+    following = ""
     if len(found) > size:
-        token = base64.urlsafe_b64encode(f"{scope}:{found[size - 1][0]}".encode()).decode()
-    return [row for _, row in found[:size]], token
+        following = base64.urlsafe_b64encode(f"{scope}:{found[size - 1][0]}".encode()).decode()
+    return [row for _, row in found[:size]], following
 
 
 def _serial_of(token: str, scope: str) -> int:

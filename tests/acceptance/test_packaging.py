@@ -14,6 +14,8 @@ from packaging.specifiers import SpecifierSet
 import matching_client
 from tests.support import first_match
 from tests.support.packages import ROOT, Environment, Wheel, build, install, lowest, newest_python
+from tests.support.rounds import FULL_SCALE, SCALE
+from tests.support.wait import eventually
 from tests.support.world import World
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -161,6 +163,33 @@ def test_the_client_runs_alone_on_the_newest_releases(world: World, wheel: Wheel
     assert missing.returncode == 1
     assert missing.stderr.endswith("pip install 'advisor-matching[server]'\n")
     assert len(missing.stderr.splitlines()) == 1
+
+
+@pytest.mark.robustness
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(
+    SCALE < FULL_SCALE, reason="the tests' own environment shows it, but for what a wheel lacks"
+)
+def test_the_wheel_serves_from_nothing_and_says_which_extra_is_missing(wheel: Wheel, tmp_path: Path) -> None:
+    constraints = (ROOT / "constraints.txt").read_text().splitlines()
+    server = install(tmp_path / "server", sys.executable, f"{wheel.path}[server]", constraints=constraints)
+    arguments = ("serve", "--embedded", "--listen", "127.0.0.1:0", "--data-dir", str(tmp_path / "data"))
+    refused = server.command("matching-server", *arguments)
+    assert refused.returncode != 0
+    assert refused.stderr.endswith("pip install 'advisor-matching[embedded]'\n")
+
+    all_of_it = install(
+        tmp_path / "embedded", sys.executable, f"{wheel.path}[embedded]", constraints=constraints
+    )
+    with all_of_it.running("matching-server", *arguments) as process:
+        connection_file = tmp_path / "data" / "connection.json"
+        eventually(lambda: connection_file.exists() or process.poll() is not None, timeout=60)
+        said = all_of_it.run(
+            Path(first_match.__file__ or ""), environment={"MATCHING_CONNECTION_FILE": str(connection_file)}
+        )
+        assert json.loads(said)["events"] == LIFE
+        process.terminate()
+        assert process.wait(60) == 0
 
 
 def test_the_version_is_that_of_the_package() -> None:

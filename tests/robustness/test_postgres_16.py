@@ -16,6 +16,7 @@ SUITES = ("tests/contract", "tests/integration/test_migrations.py")
 
 
 @pytest.mark.robustness
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(SCALE < FULL_SCALE, reason="the suites run on the newest one already")
 def test_the_contract_and_the_migrations_hold_on_postgres_16() -> None:
     done = subprocess.run(

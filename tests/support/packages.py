@@ -8,7 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import Parser
@@ -97,6 +98,21 @@ class Environment:
             timeout=_SECONDS,
             check=False,
         )
+
+    @contextmanager
+    def running(self, name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """One of its commands while the block runs; ended with it."""
+        process = subprocess.Popen(
+            [str(self.python.parent / name), *arguments],
+            env={"PATH": os.defpath},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(_SECONDS)
 
     def installed(self) -> dict[str, str]:
         """The versions of its packages by their names."""

@@ -25,6 +25,7 @@ from matching_client import (
     AdvisorNotFound,
     AllAdvisorsBusy,
     Claims,
+    DeadlineExceeded,
     Draining,
     EtagMismatch,
     EventsCompacted,
@@ -235,7 +236,8 @@ def test_the_client_repeats_what_is_worth_it_and_the_calls_show_it(
     assert first.request.request_id
     assert first.claims == Claims(project.owner_id, "", ["client"], first.claims.expires)  # type: ignore[union-attr]
     fake.fail_next("CreateMatch", kind, times=100)
-    with pytest.raises(kind):
+    # The last attempt may be cut off by the end of the time.
+    with pytest.raises((kind, DeadlineExceeded)):
         owner.create_match(project.id, timeout=0.3)
 
 

@@ -29,7 +29,7 @@ from tests.support.contract import in_order, name_of
 from tests.support.databases import TestDatabases
 from tests.support.messages import batches, requests
 from tests.support.raw import SignedCall, sign
-from tests.support.rounds import rounds
+from tests.support.rounds import SCALE, rounds
 from tests.support.world import ADMIN, SERVICE, World
 from tests.support.worlds import shared_world
 
@@ -51,6 +51,8 @@ REFUSED_HERE = {
 """How a signed request may be refused, whatever it says."""
 ROLES = (("client",), ("advisor",), ("service",), ("admin",), ("client", "advisor", "service", "admin"), ())
 ALL_METHODS = list(methods())
+# The full count takes minutes on a machine that does nothing else.
+pytestmark = pytest.mark.timeout(600 * max(1.0, SCALE))
 every_method = pytest.mark.parametrize("method", ALL_METHODS, ids=name_of)
 
 

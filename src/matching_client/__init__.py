@@ -11,6 +11,8 @@
 Messages are the generated ones, in `advisor_matching.v1`.
 """
 
+import typing
+
 from matching_client.client import MatchingClient
 from matching_client.errors import (
     Aborted,
@@ -63,15 +65,22 @@ from matching_client.signing import Claims, Credentials
 from matching_client.status_details import from_rpc_error
 from matching_client.watch import Watch
 
+if typing.TYPE_CHECKING:
+    from matching_client.stack import detect_stack as detect_stack
+
 __version__: str
 
 
-def __getattr__(name: str) -> str:
-    """The version, looked up when it is asked for."""
+def __getattr__(name: str) -> typing.Any:
+    """What is slow to import, and seldom asked for."""
     if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415 - slow to import, and seldom asked for
+        from importlib.metadata import version  # noqa: PLC0415
 
         return version("advisor-matching")
+    if name == "detect_stack":
+        from matching_client.stack import detect_stack  # noqa: PLC0415
+
+        return detect_stack
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -127,5 +136,6 @@ __all__ = [
     "Watch",
     "WatchPositionUnknown",
     "__version__",
+    "detect_stack",
     "from_rpc_error",
 ]

@@ -121,6 +121,7 @@ def interventions(
     project: ProjectFilter = None,
     match: MatchFilter = None,
     type: Annotated[str, typer.Option(help="Only of this kind.")] = "",
+    *,
     page_size: PageSize = 0,
     page_token: PageToken = "",
     all_pages: All = False,

@@ -81,6 +81,7 @@ def list_advisors(
         bool | None,
         typer.Option("--available/--taken", help="Only those who can be offered a project now, or cannot."),
     ] = None,
+    *,
     page_size: PageSize = 0,
     page_token: PageToken = "",
     all_pages: All = False,

@@ -48,6 +48,7 @@ def list_messages(
     call: Call,
     project_id: ProjectId,
     order: Annotated[str | None, words_option(MessageOrder, "Which come first.", "--order")] = None,
+    *,
     page_size: PageSize = 0,
     page_token: PageToken = "",
     all_pages: All = False,

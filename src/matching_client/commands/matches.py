@@ -93,6 +93,7 @@ def list_matches(
     status: Annotated[
         list[str] | None, words_option(MatchStatus, "Only in this status; may be repeated.", "--status")
     ] = None,
+    *,
     page_size: PageSize = 0,
     page_token: PageToken = "",
     all_pages: All = False,
@@ -112,7 +113,7 @@ def list_matches(
 
 @command(group, "claimable", method="MatchService/ListClaimableMatches")
 def claimable(
-    call: Call, page_size: PageSize = 0, page_token: PageToken = "", all_pages: All = False
+    call: Call, *, page_size: PageSize = 0, page_token: PageToken = "", all_pages: All = False
 ) -> None:
     """Lists the pending matches that an advisor may claim, oldest first. Needs --user-id ADVISOR_ID."""
     client = call.person("is the advisor that looks for matches to claim")

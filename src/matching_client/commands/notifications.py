@@ -26,6 +26,7 @@ def list_notifications(
     ] = None,
     type: Annotated[str, typer.Option(help="Only of this kind.")] = "",
     recipient: Annotated[UUID | None, typer.Option(help="Only to this user.", metavar="USER_ID")] = None,
+    *,
     page_size: PageSize = 0,
     page_token: PageToken = "",
     all_pages: All = False,

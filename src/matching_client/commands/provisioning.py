@@ -37,6 +37,7 @@ def jobs(
         list[str] | None,
         words_option(ProvisioningJobStatus, "Only in this status; may be repeated.", "--status"),
     ] = None,
+    *,
     page_size: PageSize = 0,
     page_token: PageToken = "",
     all_pages: All = False,

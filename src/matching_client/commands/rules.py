@@ -69,7 +69,7 @@ def add(
 
 @command(group, "list", method="AdminService/ListPreferenceRules")
 def list_rules(
-    call: Call, page_size: PageSize = 0, page_token: PageToken = "", all_pages: All = False
+    call: Call, *, page_size: PageSize = 0, page_token: PageToken = "", all_pages: All = False
 ) -> None:
     """Lists the rules, active or not, newest first."""
     show_pages(

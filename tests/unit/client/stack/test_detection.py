@@ -90,7 +90,7 @@ def test_dependencies_for_development_tell_no_framework_and_no_factor(tmp_path: 
         ("package.json", '{"dependencies": ["react"]}', "dependencies has to be a table"),
         ("package.json", "[" * 100_000, "recursion"),
         ("composer.json", '{"require": 3}', "require has to be a table"),
-        ("pyproject.toml", "[project", "Expected '\]'"),
+        ("pyproject.toml", "[project", "end of a table"),
         ("pyproject.toml", "[project]\ndependencies = 'django'", "have to be a list"),
         ("Cargo.toml", "dependencies = 3", "has to be a table"),
         ("Pipfile", "packages = []", "has to be a table"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -67,17 +69,25 @@ def _given(
 app.callback()(_given)
 
 
+@cache
+def _command() -> Callable[..., int | None]:
+    """The command, put together once."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Runs the command. What the user can put right is one line on stderr, and an exit code of 2 or more."""
     try:
-        code = app(standalone_mode=False)
+        code = _command()(standalone_mode=False)
     except typer.Abort:
         code = ExitCode.INTERRUPTED
     except Exception as error:
         describe = getattr(error, "format_message", None)
         if describe is None:
             raise
-        typer.echo(f"matching: {' '.join(describe().split())}", err=True)
+        context = getattr(error, "ctx", None)
+        where = f" -- see {context.command_path} --help" if context else ""
+        typer.echo(f"matching: {' '.join(describe().split())}{where}", err=True)
         code = ExitCode.USAGE
     sys.exit(code)
 

@@ -22,7 +22,7 @@ from matching_client.commands.words import words_argument
 
 group = typer.Typer(name="decide", help="Approve or decline a match, for either side.")
 
-Verdict = Annotated[str, words_argument(Decision, "What they say.")]
+Verdict = Annotated[str, words_argument(Decision, "DECISION", "What they say")]
 Etag = Annotated[
     str, typer.Option(help="Only if the match still is as it was read: its etag, from `matches get`.")
 ]

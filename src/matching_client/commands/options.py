@@ -139,4 +139,5 @@ def _parameter(name: str, from_environment: bool) -> Parameter:
     kind, option = get_args(COMMON[name])
     option = copy(option)
     option.envvar = ENVIRONMENT.get(name) if from_environment else None
+    option.show_envvar = False
     return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option])

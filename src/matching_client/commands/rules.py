@@ -33,7 +33,7 @@ _Moment = datetime | None
 def add(
     call: Call,
     advisor_id: AdvisorId,
-    effect: Annotated[str, words_argument(RuleEffect, "What the rule does.")],
+    effect: Annotated[str, words_argument(RuleEffect, "EFFECT", "What the rule does")],
     boost: Annotated[float, typer.Option(min=-100, max=100, help="Points, for a boost.")] = 0.0,
     project: Annotated[UUID | None, typer.Option(help="Only for this project.", metavar="PROJECT_ID")] = None,
     framework: Annotated[str, typer.Option(help="Only for projects with this framework.")] = "",

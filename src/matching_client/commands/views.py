@@ -177,7 +177,7 @@ EVENT_WIDTHS = (12, 27)
 
 def event(one: pb.ProjectEvent) -> tuple[str, str, str]:
     """An event as a row: when, its name, and what happened, in words."""
-    return clock(one.timestamp), one.type, _happened(one)
+    return clock(one.timestamp), one.type, " ".join(_happened(one).split())
 
 
 def events(many: Sequence[pb.ProjectEvent]) -> list[Block]:

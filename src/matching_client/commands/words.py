@@ -31,9 +31,10 @@ def words_option(enum: Any, help: str, *names: str) -> Any:
     return typer.Option(*names, help=help, parser=_parser(enum), metavar=_metavar(enum), **_completion(enum))
 
 
-def words_argument(enum: Any, help: str) -> Any:
+def words_argument(enum: Any, metavar: str, help: str) -> Any:
     """An argument that takes one of the enum's words and hands over the value's name in the contract."""
-    return typer.Argument(help=help, parser=_parser(enum), metavar=_metavar(enum), **_completion(enum))
+    help = f"{help}: {', '.join(words(enum))}."
+    return typer.Argument(help=help, parser=_parser(enum), metavar=metavar, **_completion(enum))
 
 
 def completing(choices: list[str]) -> Callable[[str], list[str]]:

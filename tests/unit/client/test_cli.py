@@ -24,6 +24,7 @@ from tests.unit.client.scripted import (
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[3]
 WHO = ("--user-id", USER)
+OTHER = "0d6b3f1e-2c4a-4b8f-8a58-6a1f2f0c9d11"
 
 
 @pytest.fixture(autouse=True)
@@ -71,8 +72,10 @@ def matching(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 def test_help_lists_what_there_is(matching: Run) -> None:
     code, out, _ = matching("--help")
     assert code == 0
-    assert "sign" in out
-    assert "watch" not in out
+    for name in ("matches", "decide", "availability", "projects", "advisors", "chat", "events", "admin"):
+        assert f"\n  {name} " in out
+    for name in ("watch", "info", "sign", "--install-completion"):
+        assert f"\n  {name} " in out
 
 
 def test_by_default_the_body_is_unsigned(matching: Run) -> None:
@@ -93,10 +96,10 @@ def test_a_body_is_signed_as_the_bytes_it_stands_for(matching: Run) -> None:
 def test_claims_come_from_options_over_the_environment(
     matching: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MATCHING_USER_ID", "from the environment")
+    monkeypatch.setenv("MATCHING_USER_ID", OTHER)
     monkeypatch.setenv("MATCHING_ROLES", "service")
     claims = json.loads(matching.headers("MatchService/GetMatch")["x-sheen-claims"])
-    assert (claims["userId"], claims["roles"]) == ("from the environment", ["service"])
+    assert (claims["userId"], claims["roles"]) == (OTHER, ["service"])
     arguments = (*WHO, "--email", "ada@example.com", "--roles", "client, admin")
     claims = json.loads(matching.headers("MatchService/GetMatch", *arguments)["x-sheen-claims"])
     assert (claims["userId"], claims["email"]) == (USER, "ada@example.com")

@@ -78,7 +78,7 @@ def _command() -> Callable[..., int | None]:
 def main() -> None:
     """Runs the command. What the user can put right is one line on stderr, and an exit code of 2 or more."""
     try:
-        code = _command()(standalone_mode=False)
+        code = _command()(prog_name="matching", standalone_mode=False)
     except typer.Abort:
         code = ExitCode.INTERRUPTED
     except Exception as error:

@@ -37,7 +37,7 @@ def _here_the_server_has_been_started(world: World, tmp_path: Path, monkeypatch:
 
 def process(*arguments: str) -> subprocess.Popen[str]:
     """The command as a process of its own."""
-    command = [Path(sys.executable).with_name("matching"), *arguments]
+    command = [str(Path(sys.executable).with_name("matching")), *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -1,6 +1,6 @@
 """What well-known projects are found to be made of.
 
-`projects.json` has, for each, the few dependencies that tell, by manifest, as they were at the commit named.
+`projects.json` has, for each repository and commit, the few dependencies that tell, by manifest.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.unit.client.stack.manifests import write
 PROJECTS: dict[str, Any] = json.loads((Path(__file__).parent / "projects.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", PROJECTS)
+@pytest.mark.parametrize("name", PROJECTS, ids=lambda name: name.partition("@")[0])
 def test_a_well_known_project_is_recognized(name: str, tmp_path: Path) -> None:
     project = PROJECTS[name]
     for path, dependencies in project["manifests"].items():

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 
 from advisor_matching.v1.types_pb2 import AvailabilityPreferences, AvailabilityStatus, ProjectComplexity
-from matching_client import MatchingClient
 from matching_client.commands import views
 from matching_client.commands.call import Call, command
 from matching_client.commands.options import text_of
 from matching_client.commands.words import words_option
+
+if TYPE_CHECKING:
+    from matching_client import MatchingClient
 
 group = typer.Typer(name="availability", help="Whether advisors take projects, and how many.")
 

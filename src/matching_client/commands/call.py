@@ -9,18 +9,20 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from functools import cached_property
-from typing import Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 from uuid import UUID
 
 import typer
 from google.protobuf.message import Message
 
-from matching_client import MatchingClient
 from matching_client.commands.failures import ExitCode, exit_code, told
 from matching_client.commands.options import Common, with_common_options
 from matching_client.commands.output import Block, Output
 from matching_client.errors import MatchingError
 from matching_client.settings import ConnectionSettings, read_environment
+
+if TYPE_CHECKING:
+    from matching_client import MatchingClient
 
 OPERATOR = UUID("00000000-0000-4000-8000-000000000001")
 """Who calls where nobody is named: whoever holds the key."""
@@ -74,13 +76,12 @@ class Call:
     @cached_property
     def client(self) -> MatchingClient:
         """Calls as the person named, else as the operator. Raises SettingsError."""
+        from matching_client import MatchingClient  # noqa: PLC0415 - help and completion need none
+
         self._settle_connection()
-        timeout = {} if self.given.timeout is None else {"timeout": self.given.timeout}
-        return self._stack.enter_context(
-            MatchingClient.from_env(
-                user_id=self.user_id, email=self.given.email or "", roles=self.roles, **timeout
-            )
-        )
+        arguments: dict[str, Any] = {} if self.given.timeout is None else {"timeout": self.given.timeout}
+        arguments |= {"user_id": self.user_id, "email": self.given.email or "", "roles": self.roles}
+        return self._stack.enter_context(MatchingClient.from_env(**arguments))
 
     def as_person(self, user_id: str, role: str, told_as: str) -> MatchingClient:
         """Calls as somebody whom the operator has looked up, and says so: the key may sign for anybody."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from advisor_matching.v1.types_pb2 import ProjectEvent
-from matching_client import Watch
 from matching_client.commands import views
 from matching_client.commands.call import Call, command
 from matching_client.commands.options import All, PageSize, ProjectId
 from matching_client.commands.words import completing
+
+if TYPE_CHECKING:
+    from matching_client import Watch
 
 group = typer.Typer(name="events", help="What happened in a project.")
 

@@ -61,10 +61,10 @@ def add(
     if found is not None:
         project.technology_stack.CopyFrom(found)
     _state(project.technology_stack, framework, language, factor)
-    owner = owner_id or call.given.user_id
+    owner = owner_id or project.owner_id or call.given.user_id or ""
     given: dict[str, Any] = {
-        "name": name or (project.name or _folder(source)),
-        "owner_id": str(owner_id) if owner_id else (project.owner_id or (str(owner) if owner else "")),
+        "name": name or project.name or _folder(source),
+        "owner_id": str(owner),
         "owner_timezone": timezone,
         "owner_locale": locale,
         "project_complexity": complexity,

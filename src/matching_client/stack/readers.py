@@ -146,7 +146,8 @@ def gemfile(path: Path, text: str) -> Dependencies:
             group_depth += 1
         if match := re.match(r"gem[\s(]+[\"']([\w.-]+)[\"'](.*)", code):
             among = groups if group_depth else match[2]
-            found.add([match[1]], development=bool(re.search(r"\bgroups?\b.*:?(test|development)", among)))
+            grouped = re.search(r"\bgroups?\b", among) and re.search(r"\b(test|development)\b", among)
+            found.add([match[1]], development=bool(grouped))
     return found
 
 
@@ -169,16 +170,16 @@ def pom_xml(path: Path, text: str) -> Dependencies:
 
 def build_gradle(path: Path, text: str) -> Dependencies:
     """Gradle's, in Groovy or Kotlin: dependencies as "group:artifact", and the ids of plugins."""
-    code = re.sub(r"/\*.*?\*/|(?<!:)//[^\n]*", "", text, flags=re.DOTALL)
+    code = re.sub(r"/\*.*?(?:\*/|\Z)|(?<!:)//[^\n]*", "", text, flags=re.DOTALL)
     found = Dependencies()
-    declared = re.findall(r"^\s*(\w+)[\s(]+(?:\w+\()?[\"']([\w.-]+:[\w.-]+)", code, re.MULTILINE)
+    declared = re.findall(r"^[ \t]*+(\w++)[ \t(]++(?:\w++\()?[\"']([\w.-]++:[\w.-]++)", code, re.MULTILINE)
     for configuration, name in declared:
         found.add([name], development="test" in configuration.lower())
-    grouped = re.findall(r"(\w+)[\s(]+group:\s*[\"']([^\"']+)[\"'],\s*name:\s*[\"']([^\"']+)", code)
+    grouped = re.findall(r"\b(\w++)[ \t(]++group:\s*+[\"']([\w.-]++)[\"'],\s*+name:\s*+[\"']([\w.-]++)", code)
     for configuration, group, name in grouped:
         found.add([f"{group}:{name}"], development="test" in configuration.lower())
-    found.add(re.findall(r"\bid[\s(]+[\"']([\w.-]+)[\"']", code))
-    found.add(re.findall(r"\bapply\s*\(?\s*plugin\s*[:=]\s*[\"']([\w.-]+)[\"']", code))
+    found.add(re.findall(r"\bid[ \t(]++[\"']([\w.-]+)[\"']", code))
+    found.add(re.findall(r"\bapply[ \t(]++plugin[ \t]*+[:=][ \t]*+[\"']([\w.-]+)[\"']", code))
     found.add(f"org.jetbrains.kotlin.{name}" for name in re.findall(r"\bkotlin\(\"([\w.-]+)\"\)", code))
     return found
 
@@ -238,7 +239,7 @@ def _python_name(name: str) -> str:
 def _listed(path: Path, text: str, root: Path, seen: set[Path]) -> Iterator[str]:
     seen.add(path.resolve())
     yield from _requirements([line for line in text.splitlines() if not line.lstrip().startswith(("-", "#"))])
-    for name in re.findall(r"^\s*(?:-r|--requirement)[\s=]+(\S+)", text, re.MULTILINE):
+    for name in re.findall(r"^[ \t]*+(?:-r|--requirement)[ \t=]++(\S++)", text, re.MULTILINE):
         included = (path.parent / name).resolve()
         if included.is_relative_to(root) and included.is_file() and included not in seen:
             yield from _listed(included, read_text(included), root, seen)

@@ -112,6 +112,16 @@ def test_a_malformed_manifest_is_named(tmp_path: Path, name: str, text: str, mes
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "piece", ["\n", " ", "/*", "a", "a ", "id ", "id(", "group ", "gem 'a' group: ", "-r ", "//", "require "]
+)
+@pytest.mark.parametrize("name", ["build.gradle", "Gemfile", "requirements.txt", "go.mod"])
+def test_a_manifest_made_to_be_slow_is_read_all_the_same(tmp_path: Path, name: str, piece: str) -> None:
+    (tmp_path / name).write_text((piece * MAXIMUM_BYTES)[:MAXIMUM_BYTES])
+    detect_stack(tmp_path)
+
+
 def test_where_there_is_no_manifest_is_said(tmp_path: Path) -> None:
     (tmp_path / "README.md").touch()
     with pytest.raises(ValueError, match="no manifest here"):

@@ -114,7 +114,7 @@ def test_a_malformed_manifest_is_named(tmp_path: Path, name: str, text: str, mes
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
-    "piece", ["\n", " ", "/*", "a", "a ", "id ", "id(", "group ", "gem 'a' group: ", "-r ", "//", "require "]
+    "piece", ["\n", " ", "/* ", "a", "a ", "id ", "id(", "group ", "gem 'a' group: ", "-r ", "//", "require "]
 )
 @pytest.mark.parametrize("name", ["build.gradle", "Gemfile", "requirements.txt", "go.mod"])
 def test_a_manifest_made_to_be_slow_is_read_all_the_same(tmp_path: Path, name: str, piece: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ _STYLES = {
     "red": "expired client_declined advisor_declined declined failed dead offline inactive draining no"
     " rollback_needed",
 }
+_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _STYLE_OF = {word: style for style, words in _STYLES.items() for word in words.split()}
 
 
@@ -118,8 +120,9 @@ def _rendered(block: Block) -> RenderableType:
                 table.add_row(label, _styled(value))
     else:
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-        for heading in block.headings:
-            table.add_column(heading, overflow="fold")
+        for heading, column in zip(block.headings, zip(*block.rows, strict=True), strict=True):
+            # An id that is broken over lines cannot be copied.
+            table.add_column(heading, overflow="fold", no_wrap=any(map(_ID.fullmatch, column)))
         for row in block.rows:
             table.add_row(*map(_styled, row))
     return Group(Text(block.title, style="bold"), table) if block.title else table

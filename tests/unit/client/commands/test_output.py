@@ -87,6 +87,14 @@ def test_all_events_are_listed_to_the_end_of_the_log(server: ScriptedServer) -> 
     assert [line["id"] for line in ok("events", "list", A, "--all", "--json").lines] == ["e1"]
 
 
+def test_ids_stay_whole_on_a_narrow_terminal(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr("matching_client.commands.output._WIDTH_OF_FILES", 90)
+    match = pb.Match(id=A, project_id=A, matched_advisor=pb.AdvisorSummary(display_name="Ada Ada " * 5))
+    server.script(LIST, answer(ListProjectMatchesResponse(matches=[match])))
+    assert ok("matches", "list", A).out.count(A) == 2
+
+
 def test_nothing_found_is_said(server: ScriptedServer) -> None:
     assert ok("matches", "list", A).out == "no matches\n"
 

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run test robustness check lint types imports security secrets protos generated generate format bench dist docs clean
+.PHONY: help demo run test robustness check lint types imports security secrets protos generated generate format bench dist docs site docs-serve clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -27,7 +27,7 @@ test: $(VENV)/.installed-dev ## All tests (make test ARGS="-k name" for some)
 robustness: $(VENV)/.installed-dev ## Faults to real processes, in full (MATCHING_TEST_ROUNDS_SCALE=1: as few as in make test)
 	@MATCHING_TEST_ROUNDS_SCALE=$${MATCHING_TEST_ROUNDS_SCALE:-5} $(BIN)/python -m pytest -m robustness $(ARGS)
 
-check: lint types imports security secrets protos generated test ## What CI runs: every check below, then all tests
+check: lint types imports security secrets protos generated site test ## What CI runs: every check below, then all tests
 
 lint: $(VENV)/.installed-dev ## Style and format of the Python code
 	@$(BIN)/ruff check
@@ -71,12 +71,21 @@ dist: $(VENV)/.installed-dev ## Build the wheel and the sdist into dist/
 	@rm -rf dist
 	@$(BIN)/uv build -q --out-dir dist && ls dist
 
-docs: $(VENV)/.installed-dev ## Make the generated pages of the documentation
+docs: $(VENV)/.installed-dev ## Make the documentation: its generated pages, then the site in site/
 	@$(BIN)/python scripts/settings_table.py > docs/settings.md
 	@$(BIN)/python scripts/access_table.py > docs/access.md
+	@$(BIN)/python -m scripts.diagrams
+	@$(BIN)/python -m scripts.reference
+	@$(MAKE) --no-print-directory site && echo "to read it: site/index.html"
+
+site: $(VENV)/.installed-dev ## Whether the documentation's site builds without a warning
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+docs-serve: $(VENV)/.installed-dev ## Serve the documentation while it is written
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 clean: ## Remove the environments, the data of `make run`, and caches
-	@rm -rf .venv .venv-codegen .matching dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-codegen .matching dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find src tests generated examples scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------------------------------------------------- environment

@@ -19,11 +19,12 @@ import pytest
 from sqlalchemy import Connection, text
 
 from matching_client import MatchingClient, StreamEvicted
-from matching_server.domain.lifecycle import TRANSITIONS, Action, Transition
+from matching_server.domain.lifecycle import TRANSITIONS, Transition
 from matching_server.domain.model import MatchStatus
 from matching_server.rpc.access import SERVICES, Kind, methods_of
 from matching_server.seeding import load_directory, read_directory
 from matching_server.storage.database import Database
+from scripts.diagrams import WORDS
 from tests.support.processes import Servers
 from tests.support.wait import eventually
 
@@ -32,20 +33,7 @@ README = (ROOT / "README.md").read_text()
 EVERYTHING = ["client", "advisor", "service", "admin"]
 SECONDS = 60.0
 
-ACTIONS = {
-    "an advisor is free": Action.CREATE_MATCHED,
-    "nobody is free": Action.CREATE_PENDING,
-    "an advisor becomes free": Action.ADVISOR_FOUND,
-    "the client approves": Action.CLIENT_APPROVE,
-    "the advisor accepts": Action.ADVISOR_ACCEPT,
-    "the client declines": Action.CLIENT_DECLINE,
-    "the advisor declines": Action.ADVISOR_DECLINE,
-    "its time runs out, an admin replaces it or releases the advisor, or its advisor or project is gone": Action.EXPIRE,
-    "the workspace cannot be made": Action.ROLL_BACK,
-    "an admin assigns in an emergency": Action.EMERGENCY_FINALIZE,
-    "an admin has the workspace tried again": Action.RETRY_PROVISIONING,
-    "an admin releases the advisor": Action.RELEASE,
-}
+ACTIONS = {words: action for action, words in WORDS.items()}
 """What the lifecycle's table calls what the code calls actions."""
 
 

@@ -1,4 +1,4 @@
-"""docs/operations.md says what the code does: the steps of a job, the kinds of interventions, the invariants."""
+"""docs/operations.md says what the code does: the statuses of a job, the kinds of interventions, the invariants."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from prometheus_client.metrics import MetricWrapperBase
 from matching_server import metrics
 from matching_server.domain.interventions import InterventionType
 from matching_server.domain.model import JobStatus
-from matching_server.domain.provisioning import JOB_STEPS, JobStep
 from matching_server.metrics import QUEUE_GAUGES, REGISTRY
 from matching_server.operations.auditing import MAX_REPAIRS
 from matching_server.operations.repairs import REPAIRS
@@ -23,15 +22,6 @@ def table(*headings: str) -> list[list[str]]:
     """The cells of the page's table with these headings."""
     lines = PAGE[PAGE.index(f"| {' | '.join(headings)} |") :].partition("\n\n")[0].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-
-
-def test_the_diagram_shows_the_steps_that_a_job_can_make() -> None:
-    arrows = re.findall(r"^    (\S+) --> (\w+): (.+)$", PAGE, re.MULTILINE)
-    shown = [
-        JobStep(None if source == "[*]" else JobStatus(source), JobStatus(target), why)
-        for source, target, why in arrows
-    ]
-    assert shown == list(JOB_STEPS)
 
 
 def test_every_status_of_a_job_is_explained() -> None:

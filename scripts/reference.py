@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import (
@@ -132,7 +132,8 @@ def service(file: File, proto: ServiceDescriptorProto, homes: Mapping[str, str])
 
 def call(file: File, number: int, service_name: str, method: MethodDescriptorProto) -> str:
     """What a method does, who may call it, and how it fails."""
-    told, listed = [], []
+    told: list[str] = []
+    listed: list[str] = []
     for text in file.paragraphs(_SERVICES, 0, _METHODS, number):
         (listed if re.match(r"(?:Roles|Errors): |Mutation\.", text) else told).append(linked(text))
     [found] = [known for known in methods_of(SERVICES[service_name]) if known.name == method.name]
@@ -231,7 +232,7 @@ def linked(text: str, *, here: bool = False) -> str:
     return text.replace("the common ones", f"[the common ones]({page_}#the-common-ones)")
 
 
-def table(head: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
     """A table in Markdown."""
     rows = [head, ("---",) * len(head), *(tuple(cell.replace("|", "\\|") for cell in line) for line in lines)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)

@@ -1,7 +1,7 @@
 """The code blocks of documentation pages: found by sybil, and done as a reader would do them.
 
-Blocks of one page share a namespace, a directory and the service. A `text` or `json` block that follows a block which was
-run, with nothing between them, is what that one prints; `…` in it stands for anything.
+Blocks of one page share a namespace, a directory and the service. A `text` or `json` block that follows a block which
+was run, with nothing between them, is what that one prints; `…` in it stands for anything.
 """
 
 from __future__ import annotations

@@ -52,13 +52,13 @@ def advisors(
     owner: MatchingClient, *, framework: str = "", available: bool | None = None
 ) -> Iterator[Advisor]:
     """All active advisors that meet the filters, page by page."""
-    token = ""
-    while True:
-        page = owner.list_advisors(framework=framework, available=available, page_size=200, page_token=token)
+    page = owner.list_advisors(framework=framework, available=available, page_size=200)
+    yield from page.advisors
+    while page.next_page_token:
+        page = owner.list_advisors(
+            framework=framework, available=available, page_size=200, page_token=page.next_page_token
+        )
         yield from page.advisors
-        token = page.next_page_token
-        if not token:
-            return
 
 
 def dialog(owner: MatchingClient, project: Project) -> None:

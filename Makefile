@@ -84,7 +84,7 @@ site: $(VENV)/.installed-dev ## Whether the documentation's site builds without 
 docs-serve: $(VENV)/.installed-dev ## Serve the documentation while it is written
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
-clean: ## Remove the environments, the data of `make run`, and caches
+clean: ## Remove the environments, the data of `make run`, the site, and caches
 	@rm -rf .venv .venv-codegen .matching dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find src tests generated examples scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 

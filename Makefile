@@ -79,7 +79,7 @@ docs: $(VENV)/.installed-dev ## Make the documentation: its generated pages, the
 	@$(MAKE) --no-print-directory site && echo "to read it: site/index.html"
 
 site: $(VENV)/.installed-dev ## Whether the documentation's site builds without a warning
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 docs-serve: $(VENV)/.installed-dev ## Serve the documentation while it is written
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve

@@ -40,17 +40,14 @@ def page() -> str:
     errors = [kind for kind in classes if issubclass(kind, MatchingError)]
     others = [kind for kind in classes if kind not in (*clients, *errors)]
     functions = [value for value in exported if inspect.isfunction(value)]
-    sections = [class_section(kind) for kind in (*sorted(clients, key=first), *others)]
+    first, *alike = sorted(clients, key=lambda kind: (kind is not MatchingClient, kind.__name__))
+    sections = [class_section(first), *(class_section(kind, like=first) for kind in alike)]
+    sections += [class_section(kind) for kind in others]
     sections += [
         f"\n## {value.__name__}\n\n{signature(value.__name__, value)}\n{text(value)}\n" for value in functions
     ]
     told = text(MatchingError).partition("\n\n")[2]
     return f"{HEAD}{''.join(sections)}{ERRORS}{told}\n\n{''.join(branch(MatchingError, errors, 0))}"
-
-
-def first(kind: type) -> tuple[bool, str]:
-    """The client that most use comes first."""
-    return kind is not MatchingClient, kind.__name__
 
 
 def method_link(service: str, method: str) -> str:
@@ -62,14 +59,18 @@ def method_link(service: str, method: str) -> str:
     return f"Python: [`{name}`](python.md#{name})"
 
 
-def class_section(kind: type) -> str:
-    """A class: its docstring, how it is made, and its public members."""
+def class_section(kind: type, like: type | None = None) -> str:
+    """A class: its docstring, how it is made, and its public members, those aside that another tells the same of."""
     parts = [f"\n## {kind.__name__}\n\n{text(kind)}\n"]
     init = inspect.getattr_static(kind, "__init__")
     if inspect.isfunction(init) and "Made by" not in text(kind):
         parts.append(f"\n{signature(kind.__name__, init, drop_self=True)}")
         parts.append(f"\n{text(init)}\n" if init.__doc__ else "")
-    parts += [f"\n### {name}\n\n{told}" for name, told in members(kind)]
+    known = {} if like is None else {name: text(getattr(like, name)) for name, _ in members(like)}
+    same = [name for name, _ in members(kind) if known.get(name) == text(getattr(kind, name))]
+    if like is not None:
+        parts.append(f"\nAs in {like.__name__}: {', '.join(f'[`{name}`](#{name})' for name in same)}.\n")
+    parts += [f"\n### {name}\n\n{told}" for name, told in members(kind) if name not in same]
     return "".join(parts)
 
 

@@ -25,7 +25,7 @@ from google.protobuf.descriptor_pb2 import (
 from matching_client import MatchingError
 from matching_server.domain.model import Role
 from matching_server.rpc.access import ACCESS, SERVICES, methods_of
-from scripts import reference_client
+from scripts import reference_client, reference_command
 
 ROOT = Path(__file__).parents[1]
 DIRECTORY = ROOT / "docs" / "reference"
@@ -45,7 +45,7 @@ def pages() -> dict[str, str]:
     files = [File(proto) for proto in described() if proto.package == PACKAGE]
     homes = {name: file.page for file in files for name in file.names}
     made = {file.page: page(file, homes) for file in files}
-    return {**made, "python.md": reference_client.page()}
+    return {**made, "command.md": reference_command.page(), "python.md": reference_client.page()}
 
 
 def described() -> list[FileDescriptorProto]:

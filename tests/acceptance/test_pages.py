@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from configparser import Error as ConfigParserError
 from pathlib import Path
 from uuid import uuid4
 
@@ -111,7 +112,7 @@ def fill(world: World) -> None:
         platform.stubs.availability.UpdateAvailability(wanted)
 
 
-@pytest.mark.parametrize("language", ["ruby", "console", "python title"])
+@pytest.mark.parametrize("language", ["ruby", "go", "python title"])
 def test_a_block_in_another_language_fails(language: str, tmp_path: Path) -> None:
     file = tmp_path / f"{uuid4()}.md"
     file.write_text(f"# A page\n\n```{language}\nputs 1\n```\n")
@@ -131,12 +132,14 @@ def test_a_block_in_another_language_fails(language: str, tmp_path: Path) -> Non
         "```json\n{]\n```\n",
         "```yaml\na: [\n```\n",
         "```toml\na = b\n```\n",
+        "```ini\na = b\n```\n",
+        "```console\nmake run\n```\n",
     ],
 )
 def test_a_block_that_is_wrong_fails(blocks: str, tmp_path: Path) -> None:
     file = tmp_path / "page.md"
     file.write_text(f"# A page\n\n{blocks}")
-    with pytest.raises((AssertionError, ValueError, yaml.YAMLError)):
+    with pytest.raises((AssertionError, ValueError, ConfigParserError, yaml.YAMLError)):
         Page(file, directory=tmp_path, environment=shell_environment()).do()
 
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from configparser import ConfigParser
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,12 @@ class Page:
         """Parses it."""
         return None if tomllib.loads(example.parsed) else "it is empty"
 
+    def ini(self, example: Example) -> str | None:
+        """Parses it."""
+        parser = ConfigParser(interpolation=None)
+        parser.read_string(example.parsed)
+        return None if parser.sections() else "it has no sections"
+
     def elsewhere(self, example: Example) -> str | None:
         """Not done by this page alone."""
         return f"say where the block that begins with {first_line(example)!r} is tested"
@@ -162,6 +169,8 @@ class Page:
 
 KINDS: Mapping[str, Callable[[Page, Example], str | None]] = {
     "": Page.text,
+    "console": Page.elsewhere,
+    "ini": Page.ini,
     "json": Page.json,
     "python": Page.python,
     "sh": Page.shell,

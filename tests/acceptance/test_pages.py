@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from configparser import Error as ConfigParserError
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -103,13 +105,16 @@ def fill(world: World) -> None:
     """Brings the service's directory to examples/directory.json, through the service, so that it knows at once."""
     content = json.loads((ROOT / "examples" / "directory.json").read_text())
     platform = world.caller(SERVICE, "service")
+
+    def add(entry: Any) -> None:
+        advisor = platform.upsert_advisor(ParseDict(entry["profile"], Advisor()))
+        wanted = ParseDict(entry.get("availability", {}), UpdateAvailabilityRequest(advisor_id=advisor.id))
+        platform.stubs.availability.UpdateAvailability(wanted)
+
     for entry in content["projects"]:
         platform.upsert_project(ParseDict(entry, Project()))
-    for entry in content["advisors"]:
-        advisor = platform.upsert_advisor(ParseDict(entry["profile"], Advisor()))
-        wanted = ParseDict(entry.get("availability", {}), UpdateAvailabilityRequest())
-        wanted.advisor_id = advisor.id
-        platform.stubs.availability.UpdateAvailability(wanted)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, content["advisors"]))
 
 
 @pytest.mark.parametrize("language", ["ruby", "go", "python title"])

@@ -45,7 +45,12 @@ def pages() -> dict[str, str]:
     files = [File(proto) for proto in described() if proto.package == PACKAGE]
     homes = {name: file.page for file in files for name in file.names}
     made = {file.page: page(file, homes) for file in files}
-    return {**made, "command.md": reference_command.page(), "python.md": reference_client.page()}
+    return {
+        **made,
+        "command.md": reference_command.page(),
+        "python.md": reference_client.page(),
+        "testing.md": reference_client.testing_page(),
+    }
 
 
 def described() -> list[FileDescriptorProto]:

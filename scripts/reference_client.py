@@ -1,4 +1,4 @@
-"""The page of the Python client: what `matching_client` exports, from its signatures and docstrings."""
+"""The pages of the Python client: what it and its fake export, from signatures and docstrings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import matching_client
-from matching_client import MatchingClient, MatchingError
+from matching_client import MatchingClient, MatchingError, testing
 
 WIDTH = 80
 """Characters of a signature that stays on one line."""
@@ -22,6 +22,13 @@ does, in full, stands with the [method of the contract](match.md) that it calls.
 
 Each method takes, besides its own arguments, `timeout` (seconds for all attempts together; the client's where left out)
 and `correlation_id` (names the call in the service's logs; made by the service where left out).
+"""
+
+TESTING = """\
+# Python fake
+
+Made from `src/matching_client/testing/` by `scripts/reference.py`; not edited by hand. What `matching_client.testing`
+exports; how to use it: [Testing your code](../testing-your-code.md).
 """
 
 ERRORS = """
@@ -48,6 +55,13 @@ def page() -> str:
     ]
     told = text(MatchingError).partition("\n\n")[2]
     return f"{HEAD}{''.join(sections)}{ERRORS}{told}\n\n{''.join(branch(MatchingError, errors, 0))}"
+
+
+def testing_page() -> str:
+    """The whole page of the fake."""
+    return TESTING + "".join(
+        class_section(getattr(testing, name)) for name in sorted(testing.__all__, reverse=True)
+    )
 
 
 def method_link(service: str, method: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import matching_client
+from matching_client import testing
 from matching_server.domain.lifecycle import TRANSITIONS, Action, Transition
 from matching_server.domain.model import MatchStatus
 from matching_server.rpc.access import SERVICES, methods_of
@@ -42,6 +43,8 @@ def test_every_method_and_every_exported_name_is_told_of(made: Mapping[str, str]
             or f"\n## {name}\n" in made["python.md"]
             or f"**`{name}`**" in made["python.md"]
         )
+    for name in testing.__all__:
+        assert f"\n## {name}\n" in made["testing.md"]
 
 
 def test_no_comment_is_missing(made: Mapping[str, str]) -> None:

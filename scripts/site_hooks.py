@@ -1,4 +1,7 @@
-"""A hook of MkDocs: links that leave docs/ serve readers of the repository; on the site they are plain words."""
+"""Hooks of MkDocs: the decisions are in the nav by themselves, and links that leave docs/ are plain words.
+
+Such links serve readers of the repository; the site has only what is in docs/.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,14 @@ from typing import Any
 from mkdocs.exceptions import PluginError
 
 LINK = re.compile(r"\[([^\]]+)\]\((\.\./[^)#\s]+)\)")
+
+
+def on_config(config: Any) -> Any:
+    """The configuration, with every decision record at the end of the last section of the nav."""
+    records = sorted((Path(config.docs_dir) / "decisions").glob("*.md"))
+    [section] = config.nav[-1].values()
+    section.append({"Decisions": [f"decisions/{record.name}" for record in records]})
+    return config
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:

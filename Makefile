@@ -50,13 +50,18 @@ protos: $(VENV)/.installed-dev ## The contract: style, format, and nothing broke
 	@$(BIN)/buf format -d --exit-code
 	@BUF=$(BIN)/buf sh scripts/check-breaking.sh
 
-generated: ## Whether generated/ is what protos/ makes
-	@made=$$(mktemp -d) && trap 'rm -rf "$$made"' EXIT && PYTHON=$(PYTHON) sh scripts/generate.sh "$$made" && \
-		if diff -r -x __pycache__ "$$made/advisor_matching" generated/advisor_matching; \
-		then echo "generated/ is up to date"; \
-		else echo "generated/ is out of date: run 'make generate'" >&2; exit 1; fi
+# Made by `make generate`, each beside what it is compared to. The list of the client's modules: scripts/make_sync.py.
+MADE := advisor_matching:generated matching_client/methods:src matching_client/client.py:src \
+	matching_client/stubs.py:src matching_client/watch.py:src
 
-generate: ## Make generated/ from protos/
+generated: ## Whether what is generated is what protos/ and the asynchronous client make
+	@made=$$(mktemp -d) && trap 'rm -rf "$$made"' EXIT && PYTHON=$(PYTHON) sh scripts/generate.sh "$$made" && \
+		for one in $(MADE); do \
+			diff -r -x __pycache__ "$$made/$${one%:*}" "$${one#*:}/$${one%:*}" || \
+				{ echo "$${one%:*} is out of date: run 'make generate'" >&2; exit 1; }; \
+		done && echo "what is generated is up to date"
+
+generate: ## Make generated/ from protos/, and the synchronous client from the asynchronous one
 	@PYTHON=$(PYTHON) sh scripts/generate.sh
 
 format: $(VENV)/.installed-dev ## Put Python and protos into form

@@ -1,10 +1,12 @@
 #!/bin/sh
-# Makes the Python code of the contract: protos/ -> generated/ (or the directory given as the argument).
+# Makes the Python code of the contract, protos/ -> generated/, and the synchronous client out of the asynchronous one,
+# src/matching_client/aio/ -> src/matching_client/. With a directory as the argument both are made there.
 # The tools live in .venv-codegen/, made with ${PYTHON:-python3} on the first run and whenever their versions change.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 out=${1:-$root/generated}
+client=${1:-$root/src}/matching_client
 venv=$root/.venv-codegen
 requirements=$root/scripts/codegen-requirements.txt
 stamp=$venv/installed-requirements.txt
@@ -34,3 +36,5 @@ printf '"""Messages and stubs of package advisor_matching.v1."""\n' >"$package/v
 mkdir -p "$out"
 rm -rf "$out/advisor_matching"
 cp -R "$package" "$out/advisor_matching"
+
+"$venv/bin/python" "$root/scripts/make_sync.py" "$root/src/matching_client" "$client"

@@ -8,12 +8,12 @@
             for event in events:
                 ...
 
-Messages are the generated ones, in `advisor_matching.v1`.
+AsyncMatchingClient has the same methods, to be awaited. Messages are the generated ones, in
+`advisor_matching.v1`.
 """
 
-import typing
+from typing import TYPE_CHECKING, Any
 
-from matching_client.client import MatchingClient
 from matching_client.errors import (
     Aborted,
     AdvisorAtCapacity,
@@ -60,28 +60,57 @@ from matching_client.errors import (
     Unimplemented,
     WatchPositionUnknown,
 )
-from matching_client.settings import ConnectionSettings, SettingsError
-from matching_client.signing import Claims, Credentials
-from matching_client.status_details import from_rpc_error
-from matching_client.watch import Watch
 
-if typing.TYPE_CHECKING:
-    from matching_client.stack import detect_stack as detect_stack
+if TYPE_CHECKING:
+    from matching_client.aio.client import AsyncMatchingClient
+    from matching_client.aio.watch import AsyncWatch
+    from matching_client.client import MatchingClient
+    from matching_client.renewal import AsyncRenewingClaims, RenewingClaims
+    from matching_client.settings import ConnectionSettings, SettingsError, Tls
+    from matching_client.signing import Claims, Credentials
+    from matching_client.stack import detect_stack
+    from matching_client.status_details import from_rpc_error
+    from matching_client.watch import Watch
 
 __version__: str
 
+_LATER = {
+    "AsyncMatchingClient": "matching_client.aio.client",
+    "AsyncRenewingClaims": "matching_client.renewal",
+    "AsyncWatch": "matching_client.aio.watch",
+    "Claims": "matching_client.signing",
+    "ConnectionSettings": "matching_client.settings",
+    "Credentials": "matching_client.signing",
+    "MatchingClient": "matching_client.client",
+    "RenewingClaims": "matching_client.renewal",
+    "SettingsError": "matching_client.settings",
+    "Tls": "matching_client.settings",
+    "Watch": "matching_client.watch",
+    "detect_stack": "matching_client.stack",
+    "from_rpc_error": "matching_client.status_details",
+}
+"""Where the names are that are imported when they are first asked for: a program pays for those that it uses."""
 
-def __getattr__(name: str) -> typing.Any:
-    """What is slow to import, and seldom asked for."""
-    if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415
 
-        return version("advisor-matching")
-    if name == "detect_stack":
-        from matching_client.stack import detect_stack  # noqa: PLC0415
+def __getattr__(name: str) -> Any:
+    """A name of _LATER, or the version."""
+    if name in _LATER:
+        from importlib import import_module  # noqa: PLC0415
 
-        return detect_stack
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_LATER[name]), name)
+    elif name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - slow to import, and seldom asked for
+
+        value = version("advisor-matching")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """All that is public, also what has not been imported yet."""
+    return sorted({*globals(), *__all__})
 
 
 __all__ = [
@@ -93,6 +122,9 @@ __all__ = [
     "AllAdvisorsBusy",
     "AlreadyAssigned",
     "AlreadyExists",
+    "AsyncMatchingClient",
+    "AsyncRenewingClaims",
+    "AsyncWatch",
     "Cancelled",
     "Claims",
     "ConnectionSettings",
@@ -123,11 +155,13 @@ __all__ = [
     "OutOfRange",
     "PermissionDenied",
     "ProjectNotFound",
+    "RenewingClaims",
     "ResourceExhausted",
     "RuleNotFound",
     "SettingsError",
     "SlowConsumer",
     "StreamEvicted",
+    "Tls",
     "TooManyRequests",
     "TransactionConflict",
     "Unauthenticated",

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 
-from matching_client.signing import CALL_LIFETIME, STREAM_LIFETIME, Credentials, needs_signature
+from matching_client.signer import Metadata, Signer, given, refuse_signed
+from matching_client.signing import CALL_LIFETIME, STREAM_LIFETIME, Credentials
 
 if TYPE_CHECKING:
     from grpc import _CallFuture, _CallIterator
@@ -25,15 +26,15 @@ else:  # generic for type checkers only
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
-Metadata = tuple[tuple[str, str | bytes], ...]
 Serializer = Callable[[Request], bytes]
 
 
 class SigningChannel(grpc.Channel):
     """Signs every call of the contract; SystemService, health and reflection pass unsigned.
 
-    Stubs built on it work as on any channel, and raise `grpc.RpcError`. Closing it closes the wrapped
-    channel.
+    Stubs built on it work as on any channel, and raise `grpc.RpcError`. Their methods are not registered with
+    the core: registering with a channel that another thread has closed ends the process. Closing it closes
+    the wrapped channel.
     """
 
     def __init__(self, channel: grpc.Channel, credentials: Credentials) -> None:
@@ -49,8 +50,8 @@ class SigningChannel(grpc.Channel):
     ) -> grpc.UnaryUnaryMultiCallable[Request, Response]:
         """A method of one request and one response, signed where the contract asks for it."""
         return _SigningUnaryUnary(
-            self._channel.unary_unary(method, None, response_deserializer, **_registered(_registered_method)),
-            _Signer(self._credentials, method, request_serializer, CALL_LIFETIME),
+            self._channel.unary_unary(method, None, response_deserializer),
+            Signer(self._credentials, method, request_serializer, CALL_LIFETIME),
         )
 
     def unary_stream(
@@ -62,10 +63,8 @@ class SigningChannel(grpc.Channel):
     ) -> grpc.UnaryStreamMultiCallable[Request, Response]:
         """A method of one request and a stream of responses, signed where the contract asks for it."""
         return _SigningUnaryStream(
-            self._channel.unary_stream(
-                method, None, response_deserializer, **_registered(_registered_method)
-            ),
-            _Signer(self._credentials, method, request_serializer, STREAM_LIFETIME),
+            self._channel.unary_stream(method, None, response_deserializer),
+            Signer(self._credentials, method, request_serializer, STREAM_LIFETIME),
         )
 
     def stream_unary(
@@ -76,10 +75,8 @@ class SigningChannel(grpc.Channel):
         _registered_method: bool = False,
     ) -> grpc.StreamUnaryMultiCallable[Request, Response]:
         """Passed through: the contract has no method that streams requests."""
-        _refuse_signed(method)
-        return self._channel.stream_unary(
-            method, request_serializer, response_deserializer, **_registered(_registered_method)
-        )
+        refuse_signed(method)
+        return self._channel.stream_unary(method, request_serializer, response_deserializer)
 
     def stream_stream(
         self,
@@ -89,10 +86,8 @@ class SigningChannel(grpc.Channel):
         _registered_method: bool = False,
     ) -> grpc.StreamStreamMultiCallable[Request, Response]:
         """Passed through, as reflection needs it."""
-        _refuse_signed(method)
-        return self._channel.stream_stream(
-            method, request_serializer, response_deserializer, **_registered(_registered_method)
-        )
+        refuse_signed(method)
+        return self._channel.stream_stream(method, request_serializer, response_deserializer)
 
     def subscribe(
         self, callback: Callable[[grpc.ChannelConnectivity], None], try_to_connect: bool | None = False
@@ -117,32 +112,8 @@ class SigningChannel(grpc.Channel):
         self.close()
 
 
-class _Signer:
-    """Turns a request and the caller's metadata into the bytes and the metadata to send."""
-
-    def __init__(
-        self, credentials: Credentials, method: str, serializer: Callable[[Any], bytes] | None, lifetime: int
-    ) -> None:
-        self._credentials = credentials
-        self._method = method
-        self._serializer = serializer
-        self._lifetime = lifetime
-        self._signs = needs_signature(method)
-
-    def __call__(
-        self, request: Any, metadata: Metadata | None, options: dict[str, Any]
-    ) -> tuple[Any, dict[str, Any]]:
-        """The wrapped method's arguments. Options that were not given are left out."""
-        body = request if self._serializer is None else self._serializer(request)
-        sent = tuple(metadata or ())
-        if self._signs:
-            sent += self._credentials.headers(self._method, body, lifetime=self._lifetime)
-        given = {name: value for name, value in options.items() if value is not None}
-        return body, {"metadata": sent, **given}
-
-
 class _SigningUnaryUnary(_UnaryUnary):
-    def __init__(self, inner: grpc.UnaryUnaryMultiCallable[Any, Any], sign: _Signer) -> None:
+    def __init__(self, inner: grpc.UnaryUnaryMultiCallable[Any, Any], sign: Signer) -> None:
         self._inner = inner
         self._sign = sign
 
@@ -156,7 +127,7 @@ class _SigningUnaryUnary(_UnaryUnary):
         compression: grpc.Compression | None = None,
     ) -> Any:
         body, options = self._sign(
-            request, metadata, _options(timeout, credentials, wait_for_ready, compression)
+            request, metadata, given(timeout, credentials, wait_for_ready, compression)
         )
         return self._inner(body, **options)
 
@@ -170,7 +141,7 @@ class _SigningUnaryUnary(_UnaryUnary):
         compression: grpc.Compression | None = None,
     ) -> tuple[Any, grpc.Call]:
         body, options = self._sign(
-            request, metadata, _options(timeout, credentials, wait_for_ready, compression)
+            request, metadata, given(timeout, credentials, wait_for_ready, compression)
         )
         return self._inner.with_call(body, **options)
 
@@ -184,13 +155,13 @@ class _SigningUnaryUnary(_UnaryUnary):
         compression: grpc.Compression | None = None,
     ) -> _CallFuture[Any]:
         body, options = self._sign(
-            request, metadata, _options(timeout, credentials, wait_for_ready, compression)
+            request, metadata, given(timeout, credentials, wait_for_ready, compression)
         )
         return self._inner.future(body, **options)
 
 
 class _SigningUnaryStream(_UnaryStream):
-    def __init__(self, inner: grpc.UnaryStreamMultiCallable[Any, Any], sign: _Signer) -> None:
+    def __init__(self, inner: grpc.UnaryStreamMultiCallable[Any, Any], sign: Signer) -> None:
         self._inner = inner
         self._sign = sign
 
@@ -204,32 +175,6 @@ class _SigningUnaryStream(_UnaryStream):
         compression: grpc.Compression | None = None,
     ) -> _CallIterator[Any]:
         body, options = self._sign(
-            request, metadata, _options(timeout, credentials, wait_for_ready, compression)
+            request, metadata, given(timeout, credentials, wait_for_ready, compression)
         )
         return self._inner(body, **options)
-
-
-def _options(
-    timeout: float | None,
-    credentials: grpc.CallCredentials | None,
-    wait_for_ready: bool | None,
-    compression: grpc.Compression | None,
-) -> dict[str, Any]:
-    return {
-        "timeout": timeout,
-        "credentials": credentials,
-        "wait_for_ready": wait_for_ready,
-        "compression": compression,
-    }
-
-
-def _registered(registered: bool) -> dict[str, Any]:
-    """How generated stubs tell grpcio that a method may be registered; left out where it is not."""
-    return {"_registered_method": True} if registered else {}
-
-
-def _refuse_signed(method: str) -> None:
-    if needs_signature(method):
-        raise NotImplementedError(
-            f"{method} would need a signature over a stream of requests, which does not exist"
-        )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from advisor_matching.v1.event_service_pb2 import WatchProjectEventsRequest, WatchProjectEventsResponse
-from advisor_matching.v1.types_pb2 import ProjectEvent
+from matching_client.contract import event as events
+from matching_client.contract import types
 from matching_client.errors import (
     Cancelled,
     InternalError,
@@ -20,9 +20,14 @@ from matching_client.errors import (
     WatchPositionUnknown,
 )
 from matching_client.retry import backoff
+from matching_client.signing import START_HEADER
 
+SILENT_HEARTBEATS = 2.5
+"""So many heartbeat intervals without anything mean that the connection is dead."""
 WATCH_BACKOFF_CAP = 2.0
 """Largest upper bound of a wait before reconnecting, in seconds."""
+SETTLE_SECONDS = 0.02
+"""Where the initial metadata does not tell a start from a refusal, a refusal follows within this time."""
 _REFUSALS = 2
 """So many CLAIMS_EXPIRED without a message between them are a refusal, and not the claims' natural end."""
 
@@ -54,9 +59,9 @@ class WatchCursor:
         self._failures = 0
         self._expiries = 0
 
-    def request(self) -> WatchProjectEventsRequest:
+    def request(self) -> events.WatchProjectEventsRequest:
         """The request that goes on from here."""
-        return WatchProjectEventsRequest(
+        return events.WatchProjectEventsRequest(
             project_id=self._project_id,
             last_event_id=self.last_event_id,
             from_start=self._from_start and not self.last_event_id,
@@ -64,7 +69,7 @@ class WatchCursor:
             watch_id=self.watch_id,
         )
 
-    def accept(self, response: WatchProjectEventsResponse) -> ProjectEvent | None:
+    def accept(self, response: events.WatchProjectEventsResponse) -> types.ProjectEvent | None:
         """The event to hand on, None for a heartbeat or an event that was handed on before."""
         event = response.event
         self._failures = self._expiries = 0
@@ -112,3 +117,8 @@ def is_resumable(error: MatchingError) -> bool:
             return not error.reason
         case _:
             return False
+
+
+def start_of(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    """The id of the place where a stream starts; empty where its initial metadata does not say."""
+    return next((str(value) for key, value in metadata if key == START_HEADER), "")

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import random
-import uuid
-from typing import Any, TypeVar
-
-from google.protobuf.message import Message
-from tenacity import RetryCallState, retry_if_exception, stop_before_delay
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from matching_client.errors import Cancelled, MatchingError, TransactionConflict, Unavailable
+from matching_client.options import CallOptions
+from matching_client.signing import correlation_metadata
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+    from tenacity import RetryCallState
 
 FIRST_BACKOFF = 0.05
 """Upper bound of the first wait, in seconds; doubled with each attempt."""
 CALL_BACKOFF_CAP = 2.0
 """Largest upper bound of a wait between the attempts of a call, in seconds."""
+SHORTEST_ATTEMPT = 0.05
+"""With less time left, in seconds, a call is not attempted again: why it failed says more than the deadline."""
 
 _OWN_IDS = ("request_id", "client_msg_id")
-_Request = TypeVar("_Request", bound=Message)
+_Request = TypeVar("_Request", bound="Message")
 
 
 def is_retryable(error: BaseException) -> bool:
@@ -34,15 +41,39 @@ def backoff(attempt: int, cap: float, retry_after: float | None = None) -> float
     return (retry_after or 0.0) + random.uniform(0, bound)
 
 
-def rules(timeout: float) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Attempts(Generic[_Request]):
+    """What all attempts of a call share."""
+
+    request: _Request
+    metadata: tuple[tuple[str, str], ...]
+    timeout: float
+    deadline: float
+
+    @classmethod
+    def of(cls, request: _Request, options: CallOptions, timeout: float) -> Attempts[_Request]:
+        """Those of a call that begins now; `timeout` is the client's. ValueError for a bad correlation id."""
+        timeout = options.get("timeout", timeout)
+        metadata = correlation_metadata(options.get("correlation_id"))
+        return cls(with_own_ids(request), metadata, timeout, time.monotonic() + timeout)
+
+    def time_left(self) -> float:
+        """Seconds that an attempt has that begins now."""
+        return max(self.deadline - time.monotonic(), 0.0)
+
+
+def rules(timeout: float, is_open: Callable[[], bool]) -> dict[str, Any]:
     """Arguments for `tenacity.Retrying` or `AsyncRetrying`: as often as `timeout` seconds in all allow.
 
-    An attempt that would begin after the timeout is not waited for; the error of the last one is raised.
+    An attempt that would begin after the timeout, or so shortly before that it could only be cut off, is not
+    waited for, and none is made by a client that is no longer open; the error of the last one is raised.
     """
+    from tenacity import retry_if_exception, stop_before_delay  # noqa: PLC0415 - not before the first call
+
     return {
-        "retry": retry_if_exception(is_retryable),
+        "retry": retry_if_exception(lambda error: is_retryable(error) and is_open()),
         "wait": _wait,
-        "stop": stop_before_delay(timeout),
+        "stop": stop_before_delay(timeout - SHORTEST_ATTEMPT),
         "reraise": True,
     }
 
@@ -63,8 +94,10 @@ def with_own_ids(request: _Request) -> _Request:
     ]
     if not missing:
         return request
+    from uuid import uuid4  # noqa: PLC0415 - slow to import, and not needed before the first call
+
     copy = type(request)()
     copy.CopyFrom(request)
     for name in missing:
-        setattr(copy, name, str(uuid.uuid4()))
+        setattr(copy, name, str(uuid4()))
     return copy

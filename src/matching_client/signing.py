@@ -12,7 +12,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 PACKAGE = "advisor_matching.v1"
@@ -62,7 +62,7 @@ class Claims:
 
 @dataclass(frozen=True)
 class Credentials:
-    """What calls are signed with: a key, and the claims or a function that gives them for each call anew.
+    """What calls are signed with: a key, and the claims or a function that gives them for each attempt anew.
 
     `secret` is the text of the key as it is written, 32 UTF-8 bytes or more. ValueError where key or secret
     cannot be right.
@@ -70,7 +70,7 @@ class Credentials:
 
     key_id: str
     secret: str = field(repr=False)
-    claims: Claims | Callable[[], Claims]
+    claims: Claims | Callable[[], Claims | Awaitable[Claims]]
 
     def __post_init__(self) -> None:
         """Refuses what no server would take."""
@@ -79,11 +79,16 @@ class Credentials:
         if len(self.secret.encode()) < MINIMUM_SECRET_BYTES:
             raise ValueError(f"the secret must have at least {MINIMUM_SECRET_BYTES} bytes")
 
+    def who(self) -> Claims | Awaitable[Claims]:
+        """The claims of an attempt that is made now."""
+        return self.claims if isinstance(self.claims, Claims) else self.claims()
+
     def headers(
         self,
         method: str,
         body: bytes | None,
         *,
+        who: Claims | None = None,
         lifetime: int = CALL_LIFETIME,
         now: float | None = None,
         nonce: str | None = None,
@@ -91,13 +96,16 @@ class Credentials:
         """The two headers of one attempt of one call.
 
         `method` is the full path, "/advisor_matching.v1.MatchService/GetMatch"; `body` the request message
-        exactly as it is sent, None to leave it unsigned. `lifetime` is in seconds and counts where the claims
-        state no `expires`. ValueError where the claims are longer than 4 kB.
+        exactly as it is sent, None to leave it unsigned; `who` the claims, asked for where they are left out.
+        `lifetime` is in seconds and counts where the claims state no `expires`. ValueError where the claims
+        are longer than 4 kB, TypeError where they would have to be awaited.
         """
         timestamp = int(time.time() if now is None else now)
         nonce = nonce or secrets.token_hex(16)
-        who = self.claims if isinstance(self.claims, Claims) else self.claims()
-        claims = claims_json(who, who.expires if who.expires is not None else timestamp + lifetime)
+        asked = who or self.who()
+        if not isinstance(asked, Claims):
+            raise TypeError(f"the claims must be Claims, not {asked!r}; AsyncMatchingClient awaits them")
+        claims = claims_json(asked, asked.expires if asked.expires is not None else timestamp + lifetime)
         text = canonical_string(self.key_id, timestamp, nonce, method, claims, body)
         sig = hmac.new(self.secret.encode(), text.encode(), hashlib.sha256).hexdigest()
         rule = "unsigned" if body is None else "sha256"

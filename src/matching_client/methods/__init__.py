@@ -1,3 +1,4 @@
+# Made from aio/methods/__init__.py by scripts/make_sync.py; never edited.
 """The methods of the client, one module per service of the contract.
 
 All are alike: they build the request from keyword arguments, call, and return the response, or, where the

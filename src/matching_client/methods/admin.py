@@ -1,22 +1,16 @@
+# Made from aio/methods/admin.py by scripts/make_sync.py; never edited.
 """AdminService: steering, explaining and repairing. For admins only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Unpack
 
-from advisor_matching.v1 import admin_service_pb2 as admin
-from advisor_matching.v1.types_pb2 import (
-    AssignmentType,
-    MatchCriteria,
-    Notification,
-    NotificationStatus,
-    PreferenceRule,
-    ProvisioningJobStatus,
-    WorkspaceRole,
-)
-from matching_client.methods.base import Caller, CallOptions
+from matching_client.caller import Caller
+from matching_client.contract import admin, types
+from matching_client.options import CallOptions
+from matching_client.words import value_of, values_of
 
 
 class AdminMethods(Caller):
@@ -28,14 +22,14 @@ class AdminMethods(Caller):
         advisor_id: str,
         *,
         reason: str = "",
-        assignment_type: AssignmentType | str | None = None,
-        role: WorkspaceRole | str | None = None,
+        assignment_type: types.AssignmentType | str | None = None,
+        role: types.WorkspaceRole | str | None = None,
         request_id: str = "",
         **options: Unpack[CallOptions],
     ) -> admin.AssignAdvisorResponse:
         """Puts an advisor on a project.
 
-        ASSIGNMENT_TYPE_MANUAL (default) offers it to them, ASSIGNMENT_TYPE_EMERGENCY finalizes at once.
+        `assignment_type` "manual" (default) offers it to them, "emergency" finalizes at once.
         Errors: ProjectNotFound, AdvisorNotFound, AdvisorInactive, AdvisorUnavailable, AdvisorAtCapacity,
         AlreadyAssigned, InvalidTransition, IdempotencyMismatch, and the common ones.
         """
@@ -43,8 +37,8 @@ class AdminMethods(Caller):
             project_id=project_id,
             advisor_id=advisor_id,
             reason=reason,
-            assignment_type=assignment_type,
-            role=role,
+            assignment_type=value_of(types.AssignmentType, assignment_type),
+            role=value_of(types.WorkspaceRole, role),
             request_id=request_id,
         )
         return self._call(self.stubs.admin.AssignAdvisor, request, options)
@@ -57,7 +51,8 @@ class AdminMethods(Caller):
         Errors: ProjectNotFound, AdvisorNotFound, and the common ones.
         """
         request = admin.ReleaseAdvisorRequest(project_id=project_id, advisor_id=advisor_id, reason=reason)
-        return self._call(self.stubs.admin.ReleaseAdvisor, request, options).released
+        response = self._call(self.stubs.admin.ReleaseAdvisor, request, options)
+        return response.released
 
     def get_pool_status(self, **options: Unpack[CallOptions]) -> admin.GetPoolStatusResponse:
         """Counts the active advisors by status and by load. Errors: the common ones."""
@@ -67,7 +62,7 @@ class AdminMethods(Caller):
         self,
         project_id: str,
         *,
-        criteria: MatchCriteria | None = None,
+        criteria: types.MatchCriteria | None = None,
         limit: int = 0,
         **options: Unpack[CallOptions],
     ) -> admin.SimulateMatchResponse:
@@ -89,14 +84,15 @@ class AdminMethods(Caller):
         )
 
     def create_preference_rule(
-        self, rule: PreferenceRule, *, request_id: str = "", **options: Unpack[CallOptions]
-    ) -> PreferenceRule:
+        self, rule: types.PreferenceRule, *, request_id: str = "", **options: Unpack[CallOptions]
+    ) -> types.PreferenceRule:
         """Adds a preference rule; returns it as stored.
 
         Errors: AdvisorNotFound, ProjectNotFound, IdempotencyMismatch, and the common ones.
         """
         request = admin.CreatePreferenceRuleRequest(rule=rule, request_id=request_id)
-        return self._call(self.stubs.admin.CreatePreferenceRule, request, options).rule
+        response = self._call(self.stubs.admin.CreatePreferenceRule, request, options)
+        return response.rule
 
     def list_preference_rules(
         self, *, page_size: int = 0, page_token: str = "", **options: Unpack[CallOptions]
@@ -104,6 +100,15 @@ class AdminMethods(Caller):
         """Lists the preference rules, active or not, newest first. Errors: the common ones."""
         request = admin.ListPreferenceRulesRequest(page_size=page_size, page_token=page_token)
         return self._call(self.stubs.admin.ListPreferenceRules, request, options)
+
+    def iter_preference_rules(
+        self, *, page_size: int = 0, **options: Unpack[CallOptions]
+    ) -> Iterator[types.PreferenceRule]:
+        """What `list_preference_rules` lists, page after page as they are needed; `timeout` is of each page."""
+        return self._pages(
+            lambda token: self.list_preference_rules(page_size=page_size, page_token=token, **options),
+            lambda page: (page.rules, page.next_page_token),
+        )
 
     def delete_preference_rule(self, rule_id: str, **options: Unpack[CallOptions]) -> None:
         """Deletes a preference rule, which may be repeated. Errors: RuleNotFound, and the common ones."""
@@ -124,16 +129,34 @@ class AdminMethods(Caller):
     def list_provisioning_jobs(
         self,
         *,
-        statuses: Iterable[ProvisioningJobStatus | str] = (),
+        statuses: Iterable[types.ProvisioningJobStatus | str] = (),
         page_size: int = 0,
         page_token: str = "",
         **options: Unpack[CallOptions],
     ) -> admin.ListProvisioningJobsResponse:
         """Lists provisioning jobs with their attempts, newest first. Errors: the common ones."""
         request = admin.ListProvisioningJobsRequest(
-            statuses=statuses, page_size=page_size, page_token=page_token
+            statuses=values_of(types.ProvisioningJobStatus, statuses),
+            page_size=page_size,
+            page_token=page_token,
         )
         return self._call(self.stubs.admin.ListProvisioningJobs, request, options)
+
+    def iter_provisioning_jobs(
+        self,
+        *,
+        statuses: Iterable[types.ProvisioningJobStatus | str] = (),
+        page_size: int = 0,
+        **options: Unpack[CallOptions],
+    ) -> Iterator[types.ProvisioningJob]:
+        """What `list_provisioning_jobs` lists, page after page as they are needed; `timeout` is of each page."""
+        wanted = values_of(types.ProvisioningJobStatus, statuses)
+        return self._pages(
+            lambda token: self.list_provisioning_jobs(
+                statuses=wanted, page_size=page_size, page_token=token, **options
+            ),
+            lambda page: (page.jobs, page.next_page_token),
+        )
 
     def retry_provisioning(
         self, match_id: str, *, request_id: str = "", **options: Unpack[CallOptions]
@@ -166,10 +189,32 @@ class AdminMethods(Caller):
         )
         return self._call(self.stubs.admin.ListInterventions, request, options)
 
+    def iter_interventions(
+        self,
+        *,
+        project_id: str = "",
+        match_id: str = "",
+        intervention_type: str = "",
+        page_size: int = 0,
+        **options: Unpack[CallOptions],
+    ) -> Iterator[types.Intervention]:
+        """What `list_interventions` lists, page after page as they are needed; `timeout` is of each page."""
+        return self._pages(
+            lambda token: self.list_interventions(
+                project_id=project_id,
+                match_id=match_id,
+                intervention_type=intervention_type,
+                page_size=page_size,
+                page_token=token,
+                **options,
+            ),
+            lambda page: (page.interventions, page.next_page_token),
+        )
+
     def list_notifications(
         self,
         *,
-        statuses: Iterable[NotificationStatus | str] = (),
+        statuses: Iterable[types.NotificationStatus | str] = (),
         type: str = "",  # the contract's word
         recipient_id: str = "",
         page_size: int = 0,
@@ -178,7 +223,7 @@ class AdminMethods(Caller):
     ) -> admin.ListNotificationsResponse:
         """Lists the notifications that meet every filter given, newest first. Errors: the common ones."""
         request = admin.ListNotificationsRequest(
-            statuses=statuses,
+            statuses=values_of(types.NotificationStatus, statuses),
             type=type,
             recipient_id=recipient_id,
             page_size=page_size,
@@ -186,13 +231,37 @@ class AdminMethods(Caller):
         )
         return self._call(self.stubs.admin.ListNotifications, request, options)
 
-    def resend_notification(self, notification_id: str, **options: Unpack[CallOptions]) -> Notification:
+    def iter_notifications(
+        self,
+        *,
+        statuses: Iterable[types.NotificationStatus | str] = (),
+        type: str = "",  # the contract's word
+        recipient_id: str = "",
+        page_size: int = 0,
+        **options: Unpack[CallOptions],
+    ) -> Iterator[types.Notification]:
+        """What `list_notifications` lists, page after page as they are needed; `timeout` is of each page."""
+        wanted = values_of(types.NotificationStatus, statuses)
+        return self._pages(
+            lambda token: self.list_notifications(
+                statuses=wanted,
+                type=type,
+                recipient_id=recipient_id,
+                page_size=page_size,
+                page_token=token,
+                **options,
+            ),
+            lambda page: (page.notifications, page.next_page_token),
+        )
+
+    def resend_notification(self, notification_id: str, **options: Unpack[CallOptions]) -> types.Notification:
         """Puts a dead notification back in the queue; one that is not dead is returned unchanged.
 
         Errors: NotificationNotFound, and the common ones.
         """
         request = admin.ResendNotificationRequest(notification_id=notification_id)
-        return self._call(self.stubs.admin.ResendNotification, request, options).notification
+        response = self._call(self.stubs.admin.ResendNotification, request, options)
+        return response.notification
 
     def audit_invariants(self, **options: Unpack[CallOptions]) -> admin.AuditInvariantsResponse:
         """Checks every invariant of the data. Errors: the common ones."""

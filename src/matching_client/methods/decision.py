@@ -1,17 +1,15 @@
+# Made from aio/methods/decision.py by scripts/make_sync.py; never edited.
 """DecisionService: the two sides' say in a match."""
 
 from __future__ import annotations
 
 from typing import Unpack
 
-from advisor_matching.v1.decision_service_pb2 import (
-    SubmitAdvisorDecisionRequest,
-    SubmitAdvisorDecisionResponse,
-    SubmitClientDecisionRequest,
-    SubmitClientDecisionResponse,
-)
-from advisor_matching.v1.types_pb2 import Decision
-from matching_client.methods.base import Caller, CallOptions
+from matching_client.caller import Caller
+from matching_client.contract import decision as decisions
+from matching_client.contract import types
+from matching_client.options import CallOptions
+from matching_client.words import value_of
 
 
 class DecisionMethods(Caller):
@@ -20,33 +18,37 @@ class DecisionMethods(Caller):
     def submit_client_decision(
         self,
         match_id: str,
-        decision: Decision | str,
+        decision: types.Decision | str,
         *,
         reason: str = "",
         etag: str = "",
         **options: Unpack[CallOptions],
-    ) -> SubmitClientDecisionResponse:
-        """Records the client's decision, DECISION_APPROVED or DECISION_DECLINED.
+    ) -> decisions.SubmitClientDecisionResponse:
+        """Records the client's decision, "approved" or "declined".
 
         With `etag`, only on the match exactly as it was read. Repeating one's own decision changes nothing.
         Errors: MatchNotFound, EtagMismatch, MatchExpired, InvalidTransition, and the common ones.
         """
-        request = SubmitClientDecisionRequest(match_id=match_id, decision=decision, reason=reason, etag=etag)
+        request = decisions.SubmitClientDecisionRequest(
+            match_id=match_id, decision=value_of(types.Decision, decision), reason=reason, etag=etag
+        )
         return self._call(self.stubs.decision.SubmitClientDecision, request, options)
 
     def submit_advisor_decision(
         self,
         match_id: str,
-        decision: Decision | str,
+        decision: types.Decision | str,
         *,
         reason: str = "",
         etag: str = "",
         **options: Unpack[CallOptions],
-    ) -> SubmitAdvisorDecisionResponse:
-        """Records the decision of the advisor to whom the match is offered.
+    ) -> decisions.SubmitAdvisorDecisionResponse:
+        """Records the decision, "approved" or "declined", of the advisor to whom the match is offered.
 
         With `etag`, only on the match exactly as it was read. Repeating one's own decision changes nothing.
         Errors: MatchNotFound, EtagMismatch, MatchExpired, InvalidTransition, and the common ones.
         """
-        request = SubmitAdvisorDecisionRequest(match_id=match_id, decision=decision, reason=reason, etag=etag)
+        request = decisions.SubmitAdvisorDecisionRequest(
+            match_id=match_id, decision=value_of(types.Decision, decision), reason=reason, etag=etag
+        )
         return self._call(self.stubs.decision.SubmitAdvisorDecision, request, options)

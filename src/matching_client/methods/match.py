@@ -1,23 +1,16 @@
+# Made from aio/methods/match.py by scripts/make_sync.py; never edited.
 """MatchService: asking for an advisor, and looking at what was found."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Unpack
 
-from advisor_matching.v1.match_service_pb2 import (
-    ClaimMatchRequest,
-    CreateMatchRequest,
-    CreateMatchResponse,
-    GetMatchRequest,
-    ListClaimableMatchesRequest,
-    ListClaimableMatchesResponse,
-    ListProjectMatchesRequest,
-    ListProjectMatchesResponse,
-)
-from advisor_matching.v1.types_pb2 import Match, MatchCriteria, MatchStatus
-from matching_client.methods.base import Caller, CallOptions
+from matching_client.caller import Caller
+from matching_client.contract import match, types
+from matching_client.options import CallOptions
+from matching_client.words import values_of
 
 
 class MatchMethods(Caller):
@@ -27,14 +20,14 @@ class MatchMethods(Caller):
         self,
         project_id: str,
         *,
-        criteria: MatchCriteria | None = None,
+        criteria: types.MatchCriteria | None = None,
         expires_in: timedelta | None = None,
         fail_if_open: bool = False,
         require_immediate: bool = False,
         allow_previous: bool = False,
         request_id: str = "",
         **options: Unpack[CallOptions],
-    ) -> CreateMatchResponse:
+    ) -> match.CreateMatchResponse:
         """Finds the best free advisor for a project and offers them the project.
 
         Where nobody is free, the match is pending until an advisor is found or `expires_in` (2 h, 1 s to 168
@@ -43,7 +36,7 @@ class MatchMethods(Caller):
         DuplicateMatchRequest.
         Errors: ProjectNotFound, IdempotencyMismatch, and the common ones.
         """
-        request = CreateMatchRequest(
+        request = match.CreateMatchRequest(
             project_id=project_id,
             criteria=criteria,
             expires_in=expires_in,
@@ -54,43 +47,79 @@ class MatchMethods(Caller):
         )
         return self._call(self.stubs.match.CreateMatch, request, options)
 
-    def get_match(self, match_id: str, **options: Unpack[CallOptions]) -> Match:
+    def get_match(self, match_id: str, **options: Unpack[CallOptions]) -> types.Match:
         """Returns a match. Errors: MatchNotFound, and the common ones."""
-        return self._call(self.stubs.match.GetMatch, GetMatchRequest(match_id=match_id), options).match
+        response = self._call(self.stubs.match.GetMatch, match.GetMatchRequest(match_id=match_id), options)
+        return response.match
 
     def list_project_matches(
         self,
         project_id: str,
         *,
-        statuses: Iterable[MatchStatus | str] = (),
+        statuses: Iterable[types.MatchStatus | str] = (),
         page_size: int = 0,
         page_token: str = "",
         **options: Unpack[CallOptions],
-    ) -> ListProjectMatchesResponse:
+    ) -> match.ListProjectMatchesResponse:
         """Lists the matches of a project, newest first.
 
         50 a page, unless `page_size` (at most 200) says otherwise. Errors: ProjectNotFound, and the common
         ones.
         """
-        request = ListProjectMatchesRequest(
-            project_id=project_id, statuses=statuses, page_size=page_size, page_token=page_token
+        request = match.ListProjectMatchesRequest(
+            project_id=project_id,
+            statuses=values_of(types.MatchStatus, statuses),
+            page_size=page_size,
+            page_token=page_token,
         )
         return self._call(self.stubs.match.ListProjectMatches, request, options)
 
+    def iter_project_matches(
+        self,
+        project_id: str,
+        *,
+        statuses: Iterable[types.MatchStatus | str] = (),
+        page_size: int = 0,
+        **options: Unpack[CallOptions],
+    ) -> Iterator[types.Match]:
+        """The matches of a project, as `list_project_matches` lists them, page after page as they are needed.
+
+        `timeout` is that of each page.
+        """
+        wanted = values_of(types.MatchStatus, statuses)
+        return self._pages(
+            lambda token: self.list_project_matches(
+                project_id, statuses=wanted, page_size=page_size, page_token=token, **options
+            ),
+            lambda page: (page.matches, page.next_page_token),
+        )
+
     def list_claimable_matches(
         self, *, page_size: int = 0, page_token: str = "", **options: Unpack[CallOptions]
-    ) -> ListClaimableMatchesResponse:
+    ) -> match.ListClaimableMatchesResponse:
         """Lists the pending matches that the calling advisor may claim, oldest first.
 
         Errors: AdvisorNotFound, and the common ones.
         """
-        request = ListClaimableMatchesRequest(page_size=page_size, page_token=page_token)
+        request = match.ListClaimableMatchesRequest(page_size=page_size, page_token=page_token)
         return self._call(self.stubs.match.ListClaimableMatches, request, options)
 
-    def claim_match(self, match_id: str, **options: Unpack[CallOptions]) -> Match:
+    def iter_claimable_matches(
+        self, *, page_size: int = 0, **options: Unpack[CallOptions]
+    ) -> Iterator[types.Match]:
+        """What `list_claimable_matches` lists, page after page as they are needed; `timeout` is of each page."""
+        return self._pages(
+            lambda token: self.list_claimable_matches(page_size=page_size, page_token=token, **options),
+            lambda page: (page.matches, page.next_page_token),
+        )
+
+    def claim_match(self, match_id: str, **options: Unpack[CallOptions]) -> types.Match:
         """Takes a pending match for the calling advisor, who thereby accepts it.
 
         Errors: MatchNotFound, AdvisorNotFound, AdvisorInactive, AdvisorAtCapacity, InvalidTransition,
         MatchExpired, and the common ones.
         """
-        return self._call(self.stubs.match.ClaimMatch, ClaimMatchRequest(match_id=match_id), options).match
+        response = self._call(
+            self.stubs.match.ClaimMatch, match.ClaimMatchRequest(match_id=match_id), options
+        )
+        return response.match

@@ -1,16 +1,18 @@
+# Made from aio/methods/system.py by scripts/make_sync.py; never edited.
 """SystemService: about the service itself."""
 
 from __future__ import annotations
 
 from typing import Unpack
 
-from advisor_matching.v1.system_service_pb2 import GetServiceInfoRequest, GetServiceInfoResponse
-from matching_client.methods.base import Caller, CallOptions
+from matching_client.caller import Caller
+from matching_client.contract import system
+from matching_client.options import CallOptions
 
 
 class SystemMethods(Caller):
     """The methods of SystemService."""
 
-    def get_service_info(self, **options: Unpack[CallOptions]) -> GetServiceInfoResponse:
+    def get_service_info(self, **options: Unpack[CallOptions]) -> system.GetServiceInfoResponse:
         """Says which service answers, in which version, and how it is. Needs no role; sent unsigned."""
-        return self._call(self.stubs.system.GetServiceInfo, GetServiceInfoRequest(), options)
+        return self._call(self.stubs.system.GetServiceInfo, system.GetServiceInfoRequest(), options)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from matching_client import MatchingClient
+from tests.support.on_loop import Connect
 from tests.unit.client.scripted import KEY_ID, SECRET, USER, ScriptedServer
 
 
@@ -17,9 +18,15 @@ def server() -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture
-def client(server: ScriptedServer) -> Iterator[MatchingClient]:
+def connect() -> Connect:
+    """What makes a client. Modules that hold for the asynchronous one as well have their own."""
+    return MatchingClient
+
+
+@pytest.fixture
+def client(server: ScriptedServer, connect: Connect) -> Iterator[MatchingClient]:
     """A client of the scripted server, calling as a client of a project."""
-    with MatchingClient(
+    with connect(
         server.address, key_id=KEY_ID, secret=SECRET, user_id=USER, email="ada@example.com", roles=["client"]
     ) as calling:
         yield calling

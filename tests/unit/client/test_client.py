@@ -9,9 +9,11 @@ from pathlib import Path
 
 import grpc
 import pytest
+from cryptography.hazmat.primitives import serialization
 
-from matching_client import Claims, MatchingClient, SettingsError, Unimplemented
+from matching_client import AsyncMatchingClient, Claims, MatchingClient, SettingsError, Tls, Unimplemented
 from matching_client.settings import read_environment
+from tests.support.certificates import Authority
 from tests.unit.client.scripted import (
     GET_MATCH,
     KEY_ID,
@@ -44,7 +46,15 @@ def connection_file(directory: Path, **values: object) -> Path:
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("ADDRESS", "KEY_ID", "SECRET", "CONNECTION_FILE"):
+    for name in (
+        "ADDRESS",
+        "KEY_ID",
+        "SECRET",
+        "CONNECTION_FILE",
+        "TLS_CA",
+        "TLS_CLIENT_CERT",
+        "TLS_CLIENT_KEY",
+    ):
         monkeypatch.delenv(f"MATCHING_{name}", raising=False)
 
 
@@ -167,6 +177,77 @@ def test_closing_ends_everything_and_can_be_repeated(client: MatchingClient, ser
         client.get_match("m")
     with pytest.raises(RuntimeError, match="closed"):
         client.watch("p")
+
+
+OWN = "own.pem"
+SERVER = {f"MATCHING_{name.upper()}": FILE[name] for name in ("address", "key_id", "secret")}
+
+
+@pytest.mark.parametrize(
+    ("environ", "tls"),
+    [
+        ({}, None),
+        ({"MATCHING_TLS_CA": ""}, None),
+        ({"MATCHING_TLS_CA": "system"}, Tls()),
+        ({"MATCHING_TLS_CA": "ca.pem"}, Tls(ca="ca.pem")),
+        (
+            {"MATCHING_TLS_CLIENT_CERT": "mine.pem", "MATCHING_TLS_CLIENT_KEY": OWN},
+            Tls(certificate="mine.pem", key=OWN),
+        ),
+    ],
+)
+def test_tls_comes_from_the_environment(environ: dict[str, str], tls: Tls | None, tmp_path: Path) -> None:
+    assert read_environment(SERVER | environ).tls == tls
+    path = str(connection_file(tmp_path))
+    assert read_environment({"MATCHING_CONNECTION_FILE": path} | environ).tls == tls
+
+
+def test_a_certificate_without_its_key_is_refused() -> None:
+    for name in ("MATCHING_TLS_CLIENT_CERT", "MATCHING_TLS_CLIENT_KEY"):
+        with pytest.raises(SettingsError, match="must be set together"):
+            read_environment(SERVER | {name: "one.pem"})
+    for half in ({"certificate": "c.pem"}, {"key": "k.pem"}):
+        with pytest.raises(SettingsError, match="must be given together"):
+            Tls(**half)
+
+
+@pytest.mark.parametrize("kind", [MatchingClient, AsyncMatchingClient])
+def test_files_that_cannot_be_used_for_tls_are_said_in_one_line(
+    kind: type[MatchingClient] | type[AsyncMatchingClient], tmp_path: Path
+) -> None:
+    authority = Authority()
+    certificate, key = authority.issue("client").write(tmp_path, "client")
+    _, another = authority.issue("other").write(tmp_path, "other")
+    sealed = tmp_path / "sealed.pem"
+    sealed.write_bytes(encrypted(key.read_bytes()))
+    nothing = tmp_path / "nothing.pem"
+    nothing.write_text("nothing")
+    for tls, message in (
+        (Tls(ca="nowhere.pem"), "cannot read the TLS file nowhere.pem: No such file or directory"),
+        (Tls(ca=nothing), f"the TLS authority {nothing} cannot be used: not PEM"),
+        (Tls(certificate=certificate, key="nowhere.pem"), "cannot read the TLS file nowhere.pem"),
+        (
+            Tls(certificate=certificate, key=another),
+            f"the TLS certificate {certificate} and key {another} cannot be",
+        ),
+        (Tls(certificate=nothing, key=key), f"the TLS certificate {nothing} and key {key} cannot be"),
+        (Tls(certificate=certificate, key=sealed), "encrypted"),
+    ):
+        with pytest.raises(SettingsError, match=re.escape(message)) as caught:
+            kind("a:1", key_id=KEY_ID, secret=SECRET, user_id=USER, tls=tls)
+        assert "\n" not in str(caught.value)
+    for word in ("yes", ""):
+        with pytest.raises(TypeError, match=f"not '{word}'"):
+            kind("a:1", key_id=KEY_ID, secret=SECRET, user_id=USER, tls=word)  # type: ignore[arg-type]
+
+
+def encrypted(key: bytes) -> bytes:
+    """The private key under a password."""
+    return serialization.load_pem_private_key(key, None).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"password"),
+    )
 
 
 def test_tls_is_used_where_credentials_are_given() -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 import uuid
+from concurrent import futures
 
 import grpc
 import pytest
@@ -10,6 +12,8 @@ import pytest
 from advisor_matching.v1.chat_service_pb2 import SendMessageRequest
 from advisor_matching.v1.match_service_pb2 import CreateMatchRequest, GetMatchRequest, GetMatchResponse
 from matching_client import (
+    Cancelled,
+    Claims,
     DatabaseError,
     DeadlineExceeded,
     Draining,
@@ -22,10 +26,28 @@ from matching_client import (
     Unavailable,
     retry,
 )
-from tests.unit.client.scripted import CREATE_MATCH, GET_MATCH, PATIENCE, ScriptedServer, answer, fail
+from tests.support.on_loop import Connect, on_loop
+from tests.unit.client.scripted import (
+    CREATE_MATCH,
+    GET_MATCH,
+    KEY_ID,
+    PATIENCE,
+    SECRET,
+    USER,
+    ScriptedServer,
+    answer,
+    fail,
+)
 
 CODE = grpc.StatusCode
 FOUND = answer(GetMatchResponse(match={"id": "m"}))
+
+
+@pytest.fixture(params=[MatchingClient, on_loop], ids=["sync", "async"])
+def connect(request: pytest.FixtureRequest) -> Connect:
+    """Either client."""
+    made: Connect = request.param
+    return made
 
 
 def test_each_attempt_has_a_new_nonce_and_the_same_request_id(
@@ -156,6 +178,52 @@ def test_a_silent_server_ends_in_deadline_exceeded(client: MatchingClient, serve
     server.script(GET_MATCH, silent)
     with pytest.raises(DeadlineExceeded):
         client.get_match("m", timeout=0.1)
+
+
+def test_a_call_under_way_when_its_client_is_closed_is_cancelled_and_not_tried_again(
+    client: MatchingClient, server: ScriptedServer
+) -> None:
+    called = threading.Event()
+
+    def held(body: bytes, context: grpc.ServicerContext) -> bytes:
+        called.set()
+        return silent(body, context)
+
+    server.script(GET_MATCH, held)
+    with futures.ThreadPoolExecutor(1) as pool:
+        calling = pool.submit(client.get_match, "m")
+        assert called.wait(PATIENCE)
+        client.close()
+        with pytest.raises(Cancelled):
+            calling.result(PATIENCE)
+    assert len(server.received) == 1
+
+
+def test_a_client_that_is_closed_while_its_claims_are_asked_for_cancels_the_call(
+    server: ScriptedServer, connect: Connect
+) -> None:
+    asked, closed = threading.Event(), threading.Event()
+
+    def claims() -> Claims:
+        asked.set()
+        assert closed.wait(PATIENCE)
+        return Claims(USER)
+
+    async def awaited() -> Claims:
+        return await asyncio.to_thread(claims)
+
+    provider = claims if connect is MatchingClient else awaited
+    with (
+        connect(server.address, key_id=KEY_ID, secret=SECRET, claims=provider) as client,
+        futures.ThreadPoolExecutor(1) as pool,
+    ):
+        calling = pool.submit(client.get_match, "m")
+        assert asked.wait(PATIENCE)
+        client.close()
+        closed.set()
+        with pytest.raises(Cancelled):
+            calling.result(PATIENCE)
+    assert server.received == []
 
 
 def test_backoff_is_full_jitter_under_a_doubling_bound() -> None:

@@ -29,6 +29,7 @@ from matching_client import (
     Watch,
     WatchPositionUnknown,
 )
+from tests.support.on_loop import Connect, on_loop
 from tests.unit.client.scripted import (
     KEY_ID,
     PATIENCE,
@@ -46,6 +47,13 @@ from tests.unit.client.scripted import (
 
 CODE = grpc.StatusCode
 EXPIRED: dict[str, Any] = {"metadata": {"detail": "CLAIMS_EXPIRED"}}
+
+
+@pytest.fixture(params=[MatchingClient, on_loop], ids=["sync", "async"])
+def connect(request: pytest.FixtureRequest) -> Connect:
+    """Either client."""
+    made: Connect = request.param
+    return made
 
 
 def seqs(watch: Watch, count: int) -> list[int]:
@@ -196,10 +204,10 @@ def test_a_stream_that_the_server_ends_in_order_is_resumed(
         assert seqs(watch, 2) == [1, 2]
 
 
-def test_a_watch_outlives_its_server(server: ScriptedServer) -> None:
+def test_a_watch_outlives_its_server(server: ScriptedServer, connect: Connect) -> None:
     server.script(WATCH, stream(event(1), hold=True))
     with (
-        MatchingClient(server.address, key_id=KEY_ID, secret=SECRET, user_id=USER) as client,
+        connect(server.address, key_id=KEY_ID, secret=SECRET, user_id=USER) as client,
         client.watch(PROJECT) as watch,
     ):
         assert seqs(watch, 1) == [1]
@@ -208,6 +216,20 @@ def test_a_watch_outlives_its_server(server: ScriptedServer) -> None:
         server.start()
         assert seqs(watch, 1) == [2]
         assert resumed_from(server)[-1] == "event-1"
+
+
+def test_the_place_to_store_never_runs_ahead_of_what_was_handed_out(
+    client: MatchingClient, server: ScriptedServer
+) -> None:
+    server.script(WATCH, stream(event(1), heartbeat("event-1"), event(2), heartbeat("event-9"), hold=True))
+    with client.watch(PROJECT) as watch:
+        stored = [watch.last_event_id]
+        for received in islice(watch, 2):
+            assert received.id == watch.last_event_id
+            threading.Event().wait(0.05)
+            stored.append(watch.last_event_id)
+    assert stored == ["the-start", "event-1", "event-2"]
+    assert watch.last_event_id == "event-2", "it can be asked for after the end"
 
 
 def test_heartbeats_move_the_place_to_resume_from(client: MatchingClient, server: ScriptedServer) -> None:
@@ -266,7 +288,7 @@ def test_from_the_start_begins_anew_where_nothing_came_yet(
     assert [call.watch.from_start for call in server.received] == [True, True]
 
 
-def test_expired_claims_are_replaced_by_fresh_ones(server: ScriptedServer) -> None:
+def test_expired_claims_are_replaced_by_fresh_ones(server: ScriptedServer, connect: Connect) -> None:
     users = iter("12345")
     server.script(
         WATCH,
@@ -275,9 +297,7 @@ def test_expired_claims_are_replaced_by_fresh_ones(server: ScriptedServer) -> No
         stream(event(3), hold=True),
     )
     with (
-        MatchingClient(
-            server.address, key_id=KEY_ID, secret=SECRET, claims=lambda: Claims(next(users))
-        ) as client,
+        connect(server.address, key_id=KEY_ID, secret=SECRET, claims=lambda: Claims(next(users))) as client,
         client.watch(PROJECT) as watch,
     ):
         assert seqs(watch, 3) == [1, 2, 3]
@@ -372,7 +392,8 @@ def test_closing_from_another_thread_ends_the_iteration_and_leaves_no_thread(
     assert got_first.wait(PATIENCE)
     watch.close()
     watch.close()
-    reader.join(PATIENCE)
+    # Sooner than the server lets go of the stream.
+    reader.join(PATIENCE / 2)
     assert not reader.is_alive()
     assert seen == [1]
     assert_gone(set(threading.enumerate()) - before)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from advisor_matching.v1.admin_service_pb2 import GetPoolStatusRequest
-from matching_client import MatchingClient
+from matching_client import AsyncMatchingClient, MatchingClient, Tls, Unavailable
 from tests.support.certificates import Authority, Certificate, PrivateKey
 from tests.support.processes import Endpoint, ServerNotReady, ServerProcess
 from tests.support.rewriting import Put, replaced, written_over
@@ -188,6 +189,79 @@ def test_another_authority_of_clients_is_asked_about_new_connections_and_open_on
         assert mutual.lets_in(servers_of.pem, newcomer)
         match = old.create_match(project).match
         assert next(watch).match.match_id == match.id
+
+
+@pytest.fixture
+def environ(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets how a client reaches a place, and by what TLS."""
+
+    def set_to(place: Place, **variables: Path | str) -> None:
+        endpoint = place.endpoint
+        server = {"ADDRESS": endpoint.address, "KEY_ID": endpoint.key_id, "SECRET": endpoint.secret}
+        for name in ("TLS_CA", "TLS_CLIENT_CERT", "TLS_CLIENT_KEY"):
+            monkeypatch.delenv(f"MATCHING_{name}", raising=False)
+        for name, value in (server | variables).items():
+            monkeypatch.setenv(f"MATCHING_{name}", str(value))
+
+    return set_to
+
+
+def reached(**tls: Any) -> bool:
+    """Whether both clients are served, connected as the environment says."""
+    who: Any = {"user_id": str(ADMIN), "roles": ["admin"], "timeout": 5.0, **tls}
+    # A channel of its own, and so a connection, for each client.
+    who["channel_options"] = [("grpc.use_local_subchannel_pool", 1)]
+
+    async def awaited() -> int:
+        async with AsyncMatchingClient.from_env(**who) as client:
+            return (await client.get_pool_status()).total_advisors
+
+    try:
+        with MatchingClient.from_env(**who) as client:
+            return client.get_pool_status().total_advisors == asyncio.run(awaited())
+    except Unavailable:
+        return False
+
+
+def test_clients_find_a_server_with_tls_by_the_environment(
+    place: Place,
+    servers_of: Authority,
+    clients_of: Authority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    environ: Callable[..., None],
+) -> None:
+    ca, others = tmp_path / "ca.pem", tmp_path / "others.pem"
+    ca.write_bytes(servers_of.pem)
+    others.write_bytes(clients_of.pem)
+    environ(place, TLS_CA=ca)
+    assert reached()
+    assert not reached(tls=Tls(ca=others), timeout=1.0), "what the program says goes over the environment"
+    environ(place)
+    assert reached(tls=Tls(ca=ca))
+    environ(place, TLS_CA="system")
+    assert not reached(timeout=1.0)
+    # How one adds an authority to those of the system for one process.
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca))
+    assert reached()
+    environ(place)
+    assert reached(tls=True)
+
+
+def test_clients_show_the_certificate_that_the_environment_names(
+    mutual: Place,
+    servers_of: Authority,
+    clients_of: Authority,
+    tmp_path: Path,
+    environ: Callable[..., None],
+) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(servers_of.pem)
+    certificate, key = clients_of.issue("client").write(tmp_path, "client")
+    environ(mutual, TLS_CA=ca)
+    assert not reached(timeout=1.0)
+    environ(mutual, TLS_CA=ca, TLS_CLIENT_CERT=certificate, TLS_CLIENT_KEY=key)
+    assert reached()
 
 
 def test_files_that_are_broken_or_do_not_fit_leave_the_former_ones_in_use(

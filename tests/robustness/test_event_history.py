@@ -7,7 +7,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from random import Random
 from threading import Event
 from uuid import UUID
@@ -20,6 +20,7 @@ from advisor_matching.v1.chat_service_pb2 import SendMessageRequest
 from advisor_matching.v1.decision_service_pb2 import SubmitClientDecisionRequest
 from advisor_matching.v1.match_service_pb2 import CreateMatchRequest
 from advisor_matching.v1.types_pb2 import Decision
+from matching_client import MatchingClient
 from matching_client.status_details import from_rpc_error
 from matching_server.backend import Backend
 from matching_server.config import Settings
@@ -32,6 +33,7 @@ from matching_server.operations.commands import SendMessage
 from matching_server.operations.runner import Runner
 from tests.support.databases import connected
 from tests.support.history import History
+from tests.support.on_loop import on_loop
 from tests.support.processes import ServerProcess
 from tests.support.redis_faults import FAULTS
 from tests.support.rounds import SCALE, new_seed, rounds
@@ -67,6 +69,7 @@ class Crowd:
     def __init__(self, world: World, seed: int) -> None:
         self.of: dict[str, list[RawWatcher | ClientWatcher]] = {}
         self._world, self._seed = world, seed
+        self._clients = ExitStack()
 
     def roams(self, project: str, habits: Habits) -> None:
         """One more, by bare streams to whichever server."""
@@ -76,10 +79,21 @@ class Crowd:
         self._add(project, RawWatcher(name, project, clients, habits, dice))
 
     def stays(self, project: str, habits: Habits, *, server: int) -> None:
-        """One more, with the client's watch."""
-        name = f"client at server {server + 1} of {project}"
-        client = self._world.caller(uuid.uuid4(), "service", server=server)
-        self._add(project, ClientWatcher(name, project, client, habits))
+        """Two more, with the watches of the two clients."""
+        for kind, connect in (("client", MatchingClient), ("async client", on_loop)):
+            name = f"{kind} at server {server + 1} of {project}"
+            end = self._world.servers.all[server].endpoint
+            client = self._clients.enter_context(
+                connect(
+                    end.address,
+                    key_id=end.key_id,
+                    secret=end.secret,
+                    user_id=str(uuid.uuid4()),
+                    roles=["service"],
+                    channel_options=[("grpc.max_reconnect_backoff_ms", 200)],
+                )
+            )
+            self._add(project, ClientWatcher(name, project, client, habits))
 
     def hurry(self) -> None:
         """Nobody sleeps or leaves any more."""
@@ -88,8 +102,9 @@ class Crowd:
 
     def stop(self) -> None:
         """All go home."""
-        for watcher in self.everybody:
-            watcher.stop()
+        with self._clients:
+            for watcher in self.everybody:
+                watcher.stop()
 
     @property
     def everybody(self) -> list[RawWatcher | ClientWatcher]:

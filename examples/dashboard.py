@@ -66,8 +66,8 @@ def backlog(admin: MatchingClient) -> Panel:
     """What waits, and what nobody will try again."""
     stats = admin.get_provisioning_stats(window=WINDOW)
     oldest = f"{stats.oldest_pending_age.ToSeconds()} s" if stats.HasField("oldest_pending_age") else "-"
-    waiting = admin.list_notifications(statuses=["NOTIFICATION_STATUS_PENDING"], page_size=200)
-    dead = admin.list_notifications(statuses=["NOTIFICATION_STATUS_DEAD"], page_size=200)
+    waiting = admin.list_notifications(statuses=["pending"], page_size=200)
+    dead = admin.list_notifications(statuses=["dead"], page_size=200)
     rows = [
         ("oldest workspace to be made", oldest),
         ("notifications to be sent", counted(len(waiting.notifications), waiting.next_page_token)),

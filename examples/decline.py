@@ -21,7 +21,7 @@ MOST_EXCLUDED = 500
 def decline(owner: MatchingClient, match: Match, reason: str = "") -> None:
     """Declines the offer. One whose time has run out is as good as declined."""
     with suppress(MatchExpired):
-        owner.submit_client_decision(match.id, "DECISION_DECLINED", reason=reason)
+        owner.submit_client_decision(match.id, "declined", reason=reason)
 
 
 def another(owner: MatchingClient, project_id: str) -> Match:
@@ -31,7 +31,7 @@ def another(owner: MatchingClient, project_id: str) -> Match:
 
 def browse(owner: MatchingClient, project: Project) -> Iterator[Advisor]:
     """Those who know the project's framework and could be offered it now."""
-    yield from advisors(owner, framework=project.technology_stack.framework, available=True)
+    return owner.iter_advisors(framework=project.technology_stack.framework, available=True)
 
 
 def ask_for(owner: MatchingClient, project_id: str, advisor_id: str) -> Match:
@@ -39,26 +39,13 @@ def ask_for(owner: MatchingClient, project_id: str, advisor_id: str) -> Match:
 
     ValueError where the pool is too large for that: an admin assigns in it.
     """
-    others = [advisor.id for advisor in advisors(owner) if advisor.id != advisor_id]
+    others = [advisor.id for advisor in owner.iter_advisors() if advisor.id != advisor_id]
     if len(others) > MOST_EXCLUDED:
         raise ValueError("the pool is too large to ask for somebody: have an admin assign them")
     # Who picks somebody by name means them, even if they had been declined before.
     return owner.create_match(
         project_id, criteria=MatchCriteria(exclude_advisor_ids=others), allow_previous=True
     ).match
-
-
-def advisors(
-    owner: MatchingClient, *, framework: str = "", available: bool | None = None
-) -> Iterator[Advisor]:
-    """All active advisors that meet the filters, page by page."""
-    page = owner.list_advisors(framework=framework, available=available, page_size=200)
-    yield from page.advisors
-    while page.next_page_token:
-        page = owner.list_advisors(
-            framework=framework, available=available, page_size=200, page_token=page.next_page_token
-        )
-        yield from page.advisors
 
 
 def dialog(owner: MatchingClient, project: Project) -> None:

@@ -36,8 +36,8 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "import os": "it serves for ever; tests/unit/test_notifications_page.py sends to it",
     },
     "docs/operations.md": {
-        "tls = grpc.ssl_channel_credentials(authority, client_key, client_certificate)  # PEM; the last two for "
-        "mutual TLS alone": "it needs certificates; tests/acceptance/test_tls.py connects so",
+        'tls = Tls(ca="authority.pem", certificate="client.pem", key="client.key")  # the last two for mutual TLS '
+        "alone": "it needs certificates; tests/acceptance/test_tls.py connects so",
         "matching-server audit": "tests/integration/test_audit_command.py runs it",
         "UPDATE event_log_epoch SET epoch = gen_random_uuid();": "tests/support/databases.py does it to every database",
     },

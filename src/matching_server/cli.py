@@ -74,12 +74,24 @@ def worker() -> None:
 
 
 @app.command()
-def migrate() -> None:
-    """Brings the database of MATCHING_DATABASE_URL to the newest schema."""
+def migrate(
+    stopped: Annotated[
+        bool,
+        typer.Option(
+            "--stopped", help="No server or worker runs: what those of earlier releases use may go."
+        ),
+    ] = False,
+) -> None:
+    """Brings the database of MATCHING_MIGRATE_URL, or else MATCHING_DATABASE_URL, to the newest schema.
+
+    Servers and workers of the release before may run meanwhile.
+    """
     from matching_server.commands import database
 
-    url = required(config.load().database_url, "MATCHING_DATABASE_URL")
-    typer.echo(f"schema at revision {database.migrate(url)}")
+    settings = config.load()
+    variable = "MATCHING_DATABASE_URL" if settings.migrate_url is None else "MATCHING_MIGRATE_URL"
+    url = required(settings.migrate_url or settings.database_url, variable)
+    typer.echo(f"schema at revision {database.migrate(url, stopped=stopped, variable=variable)}")
 
 
 @app.command()
@@ -103,7 +115,7 @@ def seed(
 
     settings = config.load()
     url, redis_url = required(settings.database_url, "MATCHING_DATABASE_URL"), settings.redis_url
-    database.require_current_schema(url)
+    database.require_usable_schema(url)
     if file is not None:
         seeding.load(url, redis_url.get_secret_value() if redis_url else None, file)
     if advisors is not None:

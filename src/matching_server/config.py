@@ -45,6 +45,10 @@ class Settings(BaseSettings):
         "127.0.0.1:50051", description="Address and port to serve on; port 0 takes a free one."
     )
     database_url: SecretStr | None = Field(None, description="SQLAlchemy URL, postgresql+psycopg://…")
+    migrate_url: SecretStr | None = Field(
+        None,
+        description="The same for `migrate` alone: past a pooler, or as a role that may change the schema.",
+    )
     redis_url: SecretStr | None = Field(None, description="redis://… or unix://…")
     hmac_keys_file: Path | None = Field(
         None, description="JSON file of the signing keys, read again when it changes."

@@ -11,13 +11,19 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
-from matching_server.storage.migrate import LOCK_KEY, VERSION_TABLE, current_revision, is_current, migrate
+from matching_server.storage.migrate import (
+    LOCK_KEY,
+    VERSION_TABLE,
+    Schema,
+    current_revision,
+    look_at,
+    migrate,
+)
 from matching_server.storage.tables import metadata
 from tests.support.catalog import Catalog, catalog, differences
 from tests.support.databases import connected, transaction
@@ -107,10 +113,10 @@ def test_postgres_would_see_a_difference(database_url: str, url_from_metadata: s
 
 def test_up_from_empty(empty_database_url: str) -> None:
     assert current_revision(empty_database_url) is None
-    assert not is_current(empty_database_url)
+    assert look_at(empty_database_url) is Schema.BEHIND
     migrate(empty_database_url)
     assert current_revision(empty_database_url) is not None
-    assert is_current(empty_database_url)
+    assert look_at(empty_database_url) is Schema.CURRENT
     assert tables_of(empty_database_url) == {table.name for table in metadata.tables.values()}
 
 
@@ -138,7 +144,7 @@ def test_two_at_once_are_safe(empty_database_url: str) -> None:
         both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate(timeout=60)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
-    assert is_current(empty_database_url)
+    assert look_at(empty_database_url) is Schema.CURRENT
 
 
 def test_what_the_platform_owns_is_left_alone(empty_database_url: str) -> None:
@@ -200,12 +206,9 @@ def test_a_migration_that_fails_leaves_nothing(empty_database_url: str) -> None:
 
 
 def test_notifications_that_nothing_has_delivered_for_days_are_not_sent_all_at_once(
-    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+    empty_database_url: str,
 ) -> None:
-    upgrade = command.upgrade
-    monkeypatch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0004"))
-    migrate(empty_database_url)
-    monkeypatch.undo()
+    migrate(empty_database_url, revision="0004")
     run(
         empty_database_url,
         "INSERT INTO notification_outbox (type, recipient_id, status, created_at)"

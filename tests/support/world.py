@@ -21,7 +21,7 @@ from tests.support.watching import watching
 
 SERVICE, ADMIN = UUID(int=1), UUID(int=2)
 """Callers that need no row."""
-_KEPT = ("event_log_epoch", "matching_schema_version", "stream_servers")
+_KEPT = ("event_log_epoch", "matching_schema_version", "schema_compatibility", "stream_servers")
 """Tables that belong to the schema, or to the servers, rather than to what a test did."""
 
 

@@ -6,7 +6,7 @@ import typer
 
 from matching_server import logs
 from matching_server.commands import required
-from matching_server.commands.database import opened, require_current_schema
+from matching_server.commands.database import opened, require_usable_schema
 from matching_server.config import Settings
 from matching_server.offline import offline_runner
 from matching_server.operations.auditing import RepairedInvariants, audit_patiently, repair_patiently
@@ -21,7 +21,7 @@ def audit(settings: Settings, *, repair: bool) -> bool:
     """
     logs.configure(settings.log_format, settings.log_level)
     url, redis_url = required(settings.database_url, "MATCHING_DATABASE_URL"), settings.redis_url
-    require_current_schema(url)
+    require_usable_schema(url)
     with (
         opened(url, "matching-audit") as database,
         offline_runner(

@@ -11,20 +11,23 @@ from matching_server.commands import CannotRun
 from matching_server.domain.errors import StorageUnavailable
 from matching_server.storage import migrate as migrations
 from matching_server.storage.database import Database
+from matching_server.storage.migrate import CannotMigrate, Schema
+
+_BEYOND = "the database's schema is of a later release, with which this one does not work: run that release"
 
 
 @contextmanager
-def database_errors() -> Iterator[None]:
-    """Errors of the connection as what the user has to put right."""
+def database_errors(variable: str = "MATCHING_DATABASE_URL") -> Iterator[None]:
+    """Errors of the connection as what the user has to put right. ``variable`` has the URL."""
     try:
         yield
     except ArgumentError:
-        raise CannotRun("MATCHING_DATABASE_URL is not a database URL") from None
+        raise CannotRun(f"{variable} is not a database URL") from None
     except OperationalError as error:
         reason = str(error.orig).strip().partition("\n")[0]
-        raise CannotRun(f"the database of MATCHING_DATABASE_URL cannot be used: {reason}") from None
+        raise CannotRun(f"the database of {variable} cannot be used: {reason}") from None
     except StorageUnavailable:
-        raise CannotRun("the database of MATCHING_DATABASE_URL does not answer") from None
+        raise CannotRun(f"the database of {variable} does not answer") from None
 
 
 @contextmanager
@@ -38,16 +41,23 @@ def opened(url: str, application_name: str) -> Iterator[Database]:
             database.close()
 
 
-def require_current_schema(url: str) -> None:
-    """Raises CannotRun where the schema is not this release's."""
+def require_usable_schema(url: str) -> None:
+    """Raises CannotRun where this release cannot work with the schema."""
     with database_errors():
-        current = migrations.is_current(url)
-    if not current:
+        schema = migrations.look_at(url)
+    if schema is Schema.BEHIND:
         raise CannotRun("the database's schema is not current: run 'matching-server migrate'")
+    if schema is Schema.BEYOND:
+        raise CannotRun(_BEYOND)
 
 
-def migrate(url: str) -> str | None:
-    """Brings the schema to the newest revision, and returns that."""
-    with database_errors():
-        migrations.migrate(url)
+def migrate(url: str, *, stopped: bool = False, variable: str = "MATCHING_DATABASE_URL") -> str | None:
+    """Brings the schema to the newest revision, and returns that, or a later release's where it has one."""
+    with database_errors(variable):
+        try:
+            schema = migrations.migrate(url, stopped=stopped)
+        except CannotMigrate as error:
+            raise CannotRun(str(error)) from None
+        if schema is Schema.BEYOND:
+            raise CannotRun(_BEYOND)
         return migrations.current_revision(url)

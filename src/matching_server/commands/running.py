@@ -16,7 +16,7 @@ import typer
 from matching_server import config, logs, tracing
 from matching_server.app import Application
 from matching_server.commands import CannotRun, required, seeding
-from matching_server.commands.database import migrate, require_current_schema
+from matching_server.commands.database import migrate, require_usable_schema
 from matching_server.commands.files import write_private
 from matching_server.config import Settings
 from matching_server.domain.errors import StorageUnavailable
@@ -99,7 +99,7 @@ def embedded_settings(data_dir: Path, listen: str | None) -> Iterator[Settings]:
     except EmbeddedError as error:
         raise CannotRun(str(error)) from None
     try:
-        migrate(services.database_url)
+        migrate(services.database_url, stopped=True)
         yield config.load(
             listen=listen,
             database_url=services.database_url,
@@ -115,7 +115,7 @@ def _prepare(settings: Settings) -> tuple[str, str]:
     _start_tracing(settings)
     database_url = required(settings.database_url, "MATCHING_DATABASE_URL")
     redis_url = required(settings.redis_url, "MATCHING_REDIS_URL")
-    require_current_schema(database_url)
+    require_usable_schema(database_url)
     return database_url, redis_url
 
 

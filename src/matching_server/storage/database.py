@@ -300,6 +300,11 @@ def lock_not_available(error: exc.DBAPIError) -> bool:
     return _sqlstate(error) == _LOCK_NOT_AVAILABLE
 
 
+def in_the_way(error: exc.DBAPIError) -> bool:
+    """Whether a statement failed because of what others were doing, so that it may go through another time."""
+    return lock_not_available(error) or _sqlstate(error) in _SERIALIZATION
+
+
 def fault_text(error: BaseException) -> str:
     """A fault for the operator's eyes: its class and first line, without statements or parameters."""
     original = getattr(error, "orig", None)

@@ -76,7 +76,8 @@ _LOOK = text(
 )
 # Of two dispatchers that see the same oldest one, the second finds it locked, or no longer due in its newest version.
 # One whose last attempt never ended is dead here: nobody knows whether it was delivered, and there is no fourth.
-# That it is still pending is asked in words that fit no index but the key's.
+# That it is still pending is asked in words that fit no index but the key's. Columns by name: with all of them, one
+# that a migration adds would change the answer of the prepared statement, which Postgres refuses.
 _TAKE = text(
     f"""
     WITH due AS MATERIALIZED (
@@ -94,7 +95,8 @@ _TAKE = text(
             last_error = CASE WHEN n.lease_token IS NULL THEN n.last_error ELSE 'the lease ran out' END,
             updated_at = clock_timestamp()
         FROM due WHERE n.id = due.id
-        RETURNING n.*
+        RETURNING n.id, n.type, n.recipient_id, n.priority, n.payload, n.attempt_count, n.created_at, n.lease_token,
+            n.taken_by, n.correlation_id, n.traceparent
     )
     SELECT taken.*, clock_timestamp() AS taken_at, u.id IS NOT NULL AS recipient_exists, u.email
     FROM taken LEFT JOIN auth.users u ON u.id = taken.recipient_id

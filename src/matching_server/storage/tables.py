@@ -491,6 +491,16 @@ event_log_epoch = Table(
     comment="The identity of this event log: part of every event id, new with every new database.",
 )
 
+schema_compatibility = Table(
+    "schema_compatibility",
+    metadata,
+    Column("works_from", Text, nullable=False),
+    Column("finished", Text),
+    Column("only", Boolean, primary_key=True, server_default=text("true")),
+    CheckConstraint('"only"', name="one_row"),
+    comment="The revision that a server must know to work with this schema, and where the last release left it whole.",
+)
+
 used_nonces = Table(
     "used_nonces",
     metadata,

@@ -144,6 +144,7 @@ class Application:
         deadline = time.monotonic() + self._settings.drain_seconds
         _log.info("draining")
         self._status = "draining"
+        self._backend.begin_drain()
         self._health_loop.stop()
         self._health_loop.join(HEALTH_SECONDS)
         self._health.drain()

@@ -37,6 +37,8 @@ _PICTURE_READERS = 2
 _PING_SECONDS = 1.0
 _ANSWER_SECONDS = 5.0
 """How old the database's last answer may be."""
+_LOOKED_AFTER_SECONDS = 10.0
+"""How long ago the last look at health may be, which is taken every second."""
 _LOOPS_AND_READERS = 8
 """Connections that the loops, the readers of events and the look at the database's health need at most."""
 
@@ -97,7 +99,12 @@ class Backend:
             look_at_streams=look_at_streams,
             source=source,
         )
-        self._metrics = metrics.Endpoint(settings.metrics_listen, self.background_database)
+        self._threads_alive = True
+        self._checked_at = time.monotonic()
+        self._draining = False
+        self._metrics = metrics.Endpoint(
+            settings.metrics_listen, self.background_database, live=self._is_live, ready=self._is_ready
+        )
         self._background = (
             Background(
                 self.background_runner,
@@ -132,6 +139,10 @@ class Backend:
         if self._background is not None:
             self._background.start()
 
+    def begin_drain(self) -> None:
+        """Nothing new is to come here; nobody looks at health any more."""
+        self._draining = True
+
     def stop_background(self, timeout: float) -> None:
         """Begins nothing new there, and waits for what has begun."""
         if self._background is not None:
@@ -158,13 +169,22 @@ class Backend:
 
     def check_health(self, *, alive: bool = True) -> bool:
         """Whether the database answers, and every thread runs: those here and, by ``alive``, the caller's."""
-        alive = alive and self._alive
+        alive = self._threads_alive = alive and self._alive
+        self._checked_at = time.monotonic()
         healthy = alive and time.monotonic() - self._answered_at < _ANSWER_SECONDS
         changed, self._healthy = healthy != self._healthy, healthy
         metrics.HEALTHY.set(healthy)
         if changed:
             _log.info("health", status="healthy" if healthy else "degraded", threads_alive=alive)
         return healthy
+
+    def _is_ready(self) -> bool:
+        return self._is_live() and self._healthy and not self._draining
+
+    def _is_live(self) -> bool:
+        """A process that drains is left to it; the database away is no reason to start anew."""
+        looked_after = time.monotonic() - self._checked_at < _LOOKED_AFTER_SECONDS
+        return self._draining or (self._threads_alive and looked_after)
 
     def _after_commit(self, effects: Effects) -> None:
         """Forgets what is no longer so, shows and tells what was committed, and wakes who has to act on it."""

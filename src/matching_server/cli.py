@@ -16,6 +16,7 @@ from matching_server.config import SettingsError
 from matching_server.domain.model import Role
 
 VIOLATED = 1
+NOT_SERVING = 1
 USAGE_ERROR = 2
 DEFAULT_DATA_DIR = Path(".matching")
 
@@ -92,6 +93,29 @@ def migrate(
     variable = "MATCHING_DATABASE_URL" if settings.migrate_url is None else "MATCHING_MIGRATE_URL"
     url = required(settings.migrate_url or settings.database_url, variable)
     typer.echo(f"schema at revision {database.migrate(url, stopped=stopped, variable=variable)}")
+
+
+@app.command()
+def probe(
+    address: Annotated[
+        str | None, typer.Option(help="host:port; left out: MATCHING_LISTEN, on this machine.")
+    ] = None,
+    service: Annotated[
+        str, typer.Option(help="Full name of one service; left out: the server as a whole.")
+    ] = "",
+    timeout: Annotated[float, typer.Option(min=0.1, max=60, help="Seconds to wait for an answer.")] = 3.0,
+) -> None:
+    """Asks a server on this machine for its health (grpc.health.v1), for container health checks.
+
+    Prints what it says. The status is 0 where it serves, 1 where it does not or nobody answers. With
+    MATCHING_TLS_CERT and MATCHING_TLS_KEY set, it asks by TLS, and the server has to show that certificate.
+    """
+    from matching_server.commands import probing
+
+    serving, said = probing.probe(config.load(), address, service, timeout)
+    typer.echo(said, err=not serving)
+    if not serving:
+        raise typer.Exit(NOT_SERVING)
 
 
 @app.command()

@@ -63,7 +63,8 @@ class Settings(BaseSettings):
     allow_plaintext: bool = Field(False, description="Serve without TLS beyond loopback.")
     reflection: bool | None = Field(None, description="Serve reflection; unset: on loopback only.")
     metrics_listen: str | None = Field(
-        None, description="Address and port of Prometheus' GET /metrics, in plain HTTP; unset: nowhere."
+        None,
+        description="Address and port of GET /metrics, /livez and /readyz, in plain HTTP; unset: nowhere.",
     )
     log_format: Literal["console", "json"] = Field("json", description="How log lines are written.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

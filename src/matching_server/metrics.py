@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Thread
+from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
@@ -20,6 +21,9 @@ from prometheus_client.registry import Collector
 from matching_server.domain.errors import DomainError
 from matching_server.storage import queues
 from matching_server.storage.database import Database
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
@@ -179,16 +183,26 @@ class CannotServeMetrics(Exception):
 
 
 class Endpoint:
-    """``GET /metrics``.
+    """``GET /metrics``; and for orchestrators ``GET /livez`` and ``GET /readyz``, 200 or 503.
 
     Args:
         listen: host and port; ``None`` serves nothing.
         database: where the queues are looked at, on each request.
+        live: whether the process is sound; one that is not has to be started anew.
+        ready: whether there is any use in asking it, the database being away, say.
     """
 
-    def __init__(self, listen: str | None, database: Database) -> None:
+    def __init__(
+        self,
+        listen: str | None,
+        database: Database,
+        *,
+        live: Callable[[], bool],
+        ready: Callable[[], bool],
+    ) -> None:
         self._listen = listen
         self._queues = _Queues(database)
+        self._probes = {"/livez": live, "/readyz": ready}
         self._serving: tuple[WSGIServer, Thread] | None = None
 
     def start(self) -> str | None:
@@ -205,7 +219,23 @@ class Endpoint:
             self._serving = start_http_server(int(port), host.strip("[]"), registry=REGISTRY)
         except OSError as error:
             raise CannotServeMetrics(f"cannot serve metrics on {self._listen}: {error.strerror}") from None
-        return f"{host}:{self._serving[0].server_port}"
+        server = self._serving[0]
+        server.set_app(self._with_probes(server.get_app()))
+        return f"{host}:{server.server_port}"
+
+    def _with_probes(self, metrics: WSGIApplication | None) -> WSGIApplication:
+        assert metrics is not None
+
+        def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            probe = self._probes.get(environ["PATH_INFO"])
+            if probe is None:
+                return metrics(environ, start_response)
+            good = probe()
+            status = "200 OK" if good else "503 Service Unavailable"
+            start_response(status, [("Content-Type", "text/plain")])
+            return [b"ok\n" if good else b"no\n"]
+
+        return answer
 
     def stop(self) -> None:
         """Serves no longer."""

@@ -46,6 +46,7 @@ class Worker:
     def stop(self) -> None:
         """Drains: a job that has begun ends, or is handed back where there is no time left."""
         _log.info("draining")
+        self._backend.begin_drain()
         self._health_loop.stop()
         self._health_loop.join(_HEALTH_SECONDS)
         self._backend.stop_background(self._drain_seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -30,6 +31,9 @@ _CHECKS: dict[str, Callable[[str], object]] = {
     "notify_smtp_url": Relay.of,
 }
 Weight = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+
+
+_SECRETS_DIR = "MATCHING_SECRETS_DIR"
 
 
 class SettingsError(Exception):
@@ -122,6 +126,10 @@ class Settings(BaseSettings):
     )
     notify_lease_seconds: Seconds = Field(
         30.0, description="How long a dispatcher holds a notification; three time limits at least."
+    )
+    secrets_dir: Path | None = Field(
+        None,
+        description="Directory with a file, named as its variable, for each setting that the environment lacks.",
     )
     drain_seconds: Seconds = Field(20.0, description="How long a shutdown may take.")
     auto_provision: bool = Field(
@@ -225,9 +233,13 @@ def load(**overrides: object) -> Settings:
     Raises:
         SettingsError: with a line for each setting that is wrong, and no value in it.
     """
+    secrets_dir = os.environ.get(_SECRETS_DIR)
+    if secrets_dir is not None and not Path(secrets_dir).is_dir():
+        raise SettingsError(f"{_SECRETS_DIR}: is not a directory")
+    given = {name: value for name, value in overrides.items() if value is not None}
     try:
         # Each value is checked by its field, which is what a type checker would have to know here.
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+        return Settings(_secrets_dir=secrets_dir, **given)  # type: ignore[arg-type]
     except ValidationError as error:
         raise SettingsError("; ".join(_line(dict(fault)) for fault in error.errors())) from None
 

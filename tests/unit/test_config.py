@@ -249,3 +249,23 @@ def test_secrets_are_not_shown() -> None:
     assert SECRET not in f"{settings!r} {settings}"
     assert settings.database_url is not None
     assert settings.database_url.get_secret_value() == URL
+
+
+def test_a_setting_may_be_a_file_and_the_environment_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MATCHING_SECRETS_DIR", str(tmp_path))
+    monkeypatch.delenv("MATCHING_REDIS_URL", raising=False)
+    (tmp_path / "MATCHING_REDIS_URL").write_text("redis://from.a.file\n")
+    (tmp_path / "MATCHING_LOG_LEVEL").write_text("error")
+    monkeypatch.setenv("MATCHING_LOG_LEVEL", "debug")
+    settings = config.load()
+    assert settings.redis_url is not None
+    assert settings.redis_url.get_secret_value() == "redis://from.a.file"
+    assert settings.log_level == "debug"
+
+
+def test_a_directory_of_secrets_has_to_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MATCHING_SECRETS_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(SettingsError, match="MATCHING_SECRETS_DIR: is not a directory"):
+        config.load()

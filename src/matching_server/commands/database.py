@@ -10,6 +10,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from matching_server.commands import CannotRun
 from matching_server.domain.errors import StorageUnavailable
 from matching_server.storage import migrate as migrations
+from matching_server.storage import sessions
 from matching_server.storage.database import Database
 from matching_server.storage.migrate import CannotMigrate, Schema
 
@@ -49,6 +50,14 @@ def require_usable_schema(url: str) -> None:
         raise CannotRun("the database's schema is not current: run 'matching-server migrate'")
     if schema is Schema.BEYOND:
         raise CannotRun(_BEYOND)
+
+
+def require_usable_sessions(url: str) -> None:
+    """Raises CannotRun where a pooler gives the service sessions that it cannot work with."""
+    with database_errors():
+        fault = sessions.fault(url)
+    if fault is not None:
+        raise CannotRun(f"the pooler of MATCHING_DATABASE_URL {fault} (docs/production.md, PgBouncer)")
 
 
 def migrate(url: str, *, stopped: bool = False, variable: str = "MATCHING_DATABASE_URL") -> str | None:

@@ -16,7 +16,7 @@ import typer
 from matching_server import config, logs, tracing
 from matching_server.app import Application
 from matching_server.commands import CannotRun, required, seeding
-from matching_server.commands.database import migrate, require_usable_schema
+from matching_server.commands.database import migrate, require_usable_schema, require_usable_sessions
 from matching_server.commands.files import write_private
 from matching_server.config import Settings
 from matching_server.domain.errors import StorageUnavailable
@@ -116,6 +116,7 @@ def _prepare(settings: Settings) -> tuple[str, str]:
     database_url = required(settings.database_url, "MATCHING_DATABASE_URL")
     redis_url = required(settings.redis_url, "MATCHING_REDIS_URL")
     require_usable_schema(database_url)
+    require_usable_sessions(database_url)
     return database_url, redis_url
 
 

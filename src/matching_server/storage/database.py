@@ -23,7 +23,7 @@ AskAll = Callable[[str, Mapping[str, Any]], Sequence[Sequence[Any]]]
 
 LOCK_TIMEOUT = "2s"
 """How long a statement waits for a row that another transaction holds."""
-_BOUNDS = {
+BOUNDS = {
     "statement_timeout": "10s",
     "lock_timeout": LOCK_TIMEOUT,
     # A frozen worker's locks must not outlive its lease.
@@ -69,6 +69,16 @@ class Committed(Generic[T]):
     effects: Effects
 
 
+def connect_arguments(application_name: str) -> dict[str, Any]:
+    """How every connection is made. ``storage.sessions`` looks whether the options have arrived."""
+    return {
+        "application_name": application_name,
+        "connect_timeout": 3,
+        **_KEEPALIVE,
+        "options": " ".join(f"-c {name}={value}" for name, value in BOUNDS.items()),
+    }
+
+
 class Database:
     """A bounded pool of connections to one Postgres.
 
@@ -87,12 +97,7 @@ class Database:
             isolation_level="READ COMMITTED",
             # Errors are logged: their values are what people have written.
             hide_parameters=True,
-            connect_args={
-                "application_name": application_name,
-                "connect_timeout": 3,
-                **_KEEPALIVE,
-                "options": " ".join(f"-c {name}={value}" for name, value in _BOUNDS.items()),
-            },
+            connect_args=connect_arguments(application_name),
         )
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._one_moment = self._engine.execution_options(

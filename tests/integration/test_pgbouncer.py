@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, make_url, text
 
 from matching_server.storage import sessions
 from matching_server.storage.migrate import Schema, migrate
+from tests.support.databases import connected
 from tests.support.load import Load
 from tests.support.pgbouncer import BOUNDS, OLDEST, pooled, program
 from tests.support.processes import ServerNotReady, Servers
@@ -67,6 +68,12 @@ def test_a_pooler_that_sets_no_bounds_is_told_of(
         behind = Servers(directory, url, redis_url)
         with pytest.raises(ServerNotReady, match="does not set itself: lock_timeout=2s"):
             behind.start()
+    # The database may set them as well as the pooler.
+    with connected(database_url) as conn:
+        database = make_url(database_url).database
+        conn.execute(text(f"ALTER DATABASE {database} SET lock_timeout = '2s'"))
+    with pooled(database_url, connect_query=without) as url:
+        assert sessions.fault(url) is None
 
 
 def test_a_pooler_that_keeps_no_prepared_statements_is_told_of(database_url: str) -> None:

@@ -53,7 +53,9 @@ class Settings(BaseSettings):
         None,
         description="The same for `migrate` alone: past a pooler, or as a role that may change the schema.",
     )
-    redis_url: SecretStr | None = Field(None, description="redis://… or unix://…")
+    redis_url: SecretStr | None = Field(
+        None, description="redis[s]://…, unix://…, or redis[s]+sentinel://…host:port,…/service[/db]."
+    )
     hmac_keys_file: Path | None = Field(
         None, description="JSON file of the signing keys, read again when it changes."
     )

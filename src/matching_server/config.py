@@ -33,7 +33,7 @@ _CHECKS: dict[str, Callable[[str], object]] = {
 Weight = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
-_SECRETS_DIR = "MATCHING_SECRETS_DIR"
+_DIRECTORY_VARIABLE = "MATCHING_SECRETS_DIR"
 
 
 class SettingsError(Exception):
@@ -235,9 +235,9 @@ def load(**overrides: object) -> Settings:
     Raises:
         SettingsError: with a line for each setting that is wrong, and no value in it.
     """
-    secrets_dir = os.environ.get(_SECRETS_DIR)
+    secrets_dir = os.environ.get(_DIRECTORY_VARIABLE)
     if secrets_dir is not None and not Path(secrets_dir).is_dir():
-        raise SettingsError(f"{_SECRETS_DIR}: is not a directory")
+        raise SettingsError(f"{_DIRECTORY_VARIABLE}: is not a directory")
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         # Each value is checked by its field, which is what a type checker would have to know here.

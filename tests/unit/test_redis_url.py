@@ -12,7 +12,7 @@ SECRET = "s%2Fcret"  # pragma: allowlist secret
 
 
 def test_sentinels_are_asked_with_their_own_password_for_a_master_with_its() -> None:
-    url = f"rediss+sentinel://user:{SECRET}@one:1,two:2/matching/3?sentinel_password=other"
+    url = f"rediss+sentinel://user:{SECRET}@one:1,two:2/matching/3?sentinel_password=other"  # pragma: allowlist secret
     pool = connect(url).connection_pool
     assert isinstance(pool, SentinelConnectionPool)
     assert (pool.service_name, pool.connection_class) == ("matching", SentinelManagedSSLConnection)

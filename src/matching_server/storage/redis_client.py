@@ -13,7 +13,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 _SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
-_SENTINEL_OPTIONS = {"sentinel_username": "username", "sentinel_password": "password"}
+_SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
 _ONCE = Retry(NoBackoff(), 0)
 """A Sentinel that does not answer: there are others."""
 _MAX_CONNECTIONS = 1024
@@ -56,7 +56,7 @@ def _client(url: str, **options: Any) -> redis.Redis:
     for name, value in parse_qsl(parts.query):
         if name not in _SENTINEL_OPTIONS:
             raise ValueError(f"MATCHING_REDIS_URL: unknown option {name}")
-        asking[_SENTINEL_OPTIONS[name]] = value
+        asking[name.removeprefix("sentinel_")] = value
     addresses = [(host, int(port)) for host, port in sentinels]
     found: redis.Redis = Sentinel(addresses, sentinel_kwargs=asking | {"retry": _ONCE}).master_for(
         service,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import pytest
 from redis.connection import SSLConnection
 from redis.sentinel import SentinelConnectionPool, SentinelManagedSSLConnection
@@ -16,12 +18,7 @@ def test_sentinels_are_asked_with_their_own_password_for_a_master_with_its() -> 
     pool = connect(url).connection_pool
     assert isinstance(pool, SentinelConnectionPool)
     assert (pool.service_name, pool.connection_class) == ("matching", SentinelManagedSSLConnection)
-    wanted = {
-        "username": "user",
-        "password": "s/cret",
-        "db": 3,
-        "socket_timeout": 2.0,
-    }  # pragma: allowlist secret
+    wanted = {"username": "user", "password": unquote(SECRET), "db": 3, "socket_timeout": 2.0}
     assert {name: pool.connection_kwargs[name] for name in wanted} == wanted
     asked = [sentinel.connection_pool for sentinel in pool.sentinel_manager.sentinels]
     assert [(each.connection_kwargs["host"], each.connection_kwargs["port"]) for each in asked] == [

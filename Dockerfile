@@ -19,13 +19,12 @@ COPY --from=build /opt/matching /opt/matching
 ENV PATH=/opt/matching/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    MATCHING_LISTEN=0.0.0.0:50051 \
     MATCHING_METRICS_LISTEN=0.0.0.0:9464
 EXPOSE 50051 9464
 # By number, so that an orchestrator sees that it is not root.
 USER 10001:10001
 # The program itself is process 1 and gets SIGTERM.
 ENTRYPOINT ["matching-server"]
-CMD ["serve"]
-# Of a server; a worker has no address but that of its metrics.
+CMD ["serve", "--listen", "0.0.0.0:50051"]
+# Of a server, at MATCHING_LISTEN or, unset, 127.0.0.1:50051; a worker has no address but that of its metrics.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["matching-server", "probe"]

@@ -100,7 +100,7 @@ def test_the_image_runs_the_program_itself_as_nobody_in_particular() -> None:
     last = DOCKERFILE.read_text().rpartition("\nFROM ")[2]
     assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", last, re.MULTILINE)
     assert '\nENTRYPOINT ["matching-server"]\n' in last
-    assert '\nCMD ["serve"]\n' in last
+    assert '\nCMD ["serve", "--listen", "0.0.0.0:50051"]\n' in last
     assert 'CMD ["matching-server", "probe"]' in last
     assert "RUN" not in last
 
@@ -281,18 +281,29 @@ def test_probes_ask_what_the_service_answers(workload: dict[str, Any]) -> None:
     assert environment["MATCHING_METRICS_LISTEN"] == f"0.0.0.0:{ports['metrics']}"
 
 
-@pytest.mark.parametrize("workload", WORKLOADS, ids=name_of)
-def test_the_settings_of_every_pod_are_accepted(
-    workload: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in environment_of(workload).items():
-        monkeypatch.setenv(name, value)
-    directory = environment_of(workload)["MATCHING_SECRETS_DIR"]
-    for path in files_of(workload):
-        if path.startswith(f"{directory}/"):
-            (tmp_path / Path(path).name).write_text("postgresql+psycopg://somewhere\n")
+# ---------------------------------------------------------------------------------------------------------- settings
+
+
+def environment_of_the_image() -> dict[str, str]:
+    last = DOCKERFILE.read_text().rpartition("\nFROM ")[2]
+    return dict(re.findall(r"\b(MATCHING_\w+)=(\S+)", last))
+
+
+ENVIRONMENTS = {name_of(each): environment_of(each) for each in WORKLOADS}
+ENVIRONMENTS |= {f"compose {name}": one["environment"] for name, one in OURS.items()}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_settings_are_accepted(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable_, value in (environment_of_the_image() | ENVIRONMENTS[name]).items():
+        monkeypatch.setenv(variable_, value)
+    for variable_ in ("MATCHING_DATABASE_URL", "MATCHING_REDIS_URL"):
+        monkeypatch.delenv(variable_, raising=False)
+        (tmp_path / variable_).write_text("postgresql+psycopg://somewhere\n")
     monkeypatch.setenv("MATCHING_SECRETS_DIR", str(tmp_path))
     loaded = config.load()
-    found = loaded.migrate_url if workload["kind"] == "Job" else loaded.database_url
-    assert found is not None
-    assert found.get_secret_value() == "postgresql+psycopg://somewhere"
+    assert loaded.database_url is not None
+    assert loaded.database_url.get_secret_value() == "postgresql+psycopg://somewhere"
+    assert loaded.metrics_listen == "0.0.0.0:9464"
+    serves = "server" in name
+    assert (loaded.listen == "0.0.0.0:50051", loaded.tls_cert is not None) == (serves, serves)

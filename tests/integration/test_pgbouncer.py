@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, make_url, text
 
 from matching_server.storage import sessions
 from matching_server.storage.migrate import Schema, migrate
-from tests.support.databases import connected
+from tests.support.databases import connected, transaction
 from tests.support.load import Load
 from tests.support.pgbouncer import BOUNDS, OLDEST, pooled, program
 from tests.support.processes import ServerNotReady, Servers
@@ -25,17 +26,41 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+POOL = 4
+LOCKS = text(
+    "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database"
+    " WHERE locktype = 'advisory' AND datname = current_database()"
+)
+
+
 @pytest.fixture
-def behind(conn: Connection, tmp_path: Path, database_url: str, redis_url: str) -> Iterator[World]:
+def through(database_url: str) -> Iterator[str]:
+    """The database through PgBouncer."""
+    with pooled(database_url, pool=POOL) as url:
+        yield url
+
+
+@pytest.fixture
+def behind(conn: Connection, tmp_path: Path, through: str, redis_url: str) -> Iterator[World]:
     """A world whose servers reach Postgres through PgBouncer alone, which has fewer connections than they."""
-    with pooled(database_url, pool=4) as url:
-        servers = Servers(tmp_path, url, redis_url)
-        with own_world(conn, servers) as world:
-            yield world
-        servers.end_all()
+    servers = Servers(tmp_path, through, redis_url)
+    with own_world(conn, servers) as world:
+        yield world
+    servers.end_all()
 
 
-def test_whole_lives_of_matches_under_load_behind_a_pooler(behind: World) -> None:
+def bounds_of_each(url: str) -> set[tuple[str, ...]]:
+    """The bounds of every connection that PgBouncer has, each held until all have been looked at."""
+    query = text(
+        "SELECT current_setting('statement_timeout'), current_setting('lock_timeout'),"
+        " current_setting('idle_in_transaction_session_timeout'), current_setting('timezone')"
+    )
+    with ExitStack() as held:
+        conns = [held.enter_context(transaction(url)) for _ in range(POOL)]
+        return {tuple(conn.execute(query).one()) for conn in conns}
+
+
+def test_whole_lives_of_matches_under_load_behind_a_pooler(behind: World, through: str) -> None:
     behind.start_together(2)
     project = behind.new_project()
     behind.new_advisor()
@@ -51,11 +76,16 @@ def test_whole_lives_of_matches_under_load_behind_a_pooler(behind: World) -> Non
     load.assert_kept()
     eventually(load.all_provisioned, timeout=20, what="every finalized match has its workspace")
     assert all(server.told("step_failed") == 0 for server in behind.servers.all)
+    # What a call sets for itself must not be found by the next on the same connection.
+    assert bounds_of_each(through) == {("10s", "2s", "5s", "UTC")}
 
 
 def test_a_migration_goes_through_a_pooler(empty_database_url: str) -> None:
     with pooled(empty_database_url) as url:
         assert migrate(url) is Schema.CURRENT
+        # PgBouncer keeps its connection: a lock of the session would stay with it.
+        with connected(empty_database_url) as conn:
+            assert conn.execute(LOCKS).scalar() == 0
 
 
 def test_a_pooler_that_sets_no_bounds_is_told_of(

@@ -41,6 +41,11 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "matching-server audit": "tests/integration/test_audit_command.py runs it",
         "UPDATE event_log_epoch SET epoch = gen_random_uuid();": "tests/support/databases.py does it to every database",
     },
+    "docs/production.md": {
+        "docker build --tag advisor-matching:0.1.0 .": "it needs Docker; test_deployment.py reads the file",
+        "sh deploy/make-secrets.sh deploy/secrets": "test_deployment.py runs the script",  # pragma: allowlist secret
+        "kubectl apply --kustomize deploy/kubernetes": "it needs a cluster; test_deployment.py reads the files",
+    },
     "docs/start.md": {
         "make run": "it serves until Ctrl-C, and a server of this module stands for it",
         "python3 -m venv venv": "it takes the package from a registry",

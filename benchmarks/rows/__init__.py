@@ -9,6 +9,7 @@ from benchmarks.rows import (
     event_throughput,
     get_availability,
     idle_streams,
+    import_client,
     long_resume,
     match_life,
     matching_quality,
@@ -29,4 +30,5 @@ ROWS: tuple[Row, ...] = (
     *long_resume.ROWS,
     *provisioning_jobs.ROWS,
     *take_job.ROWS,
+    *import_client.ROWS,
 )

@@ -31,6 +31,8 @@ MAKE = "), job AS MATERIALIZED"
 """In the one statement that is all of a provisioning, as a rule."""
 OFFER = "INSERT INTO advisor_match_requests"
 """In the one statement that is all of a CreateMatch, as a rule."""
+APPROVE = "), decided AS ("
+"""In the one statement that is all of an approval, as a rule."""
 ADMIT = "WITH spent AS"
 """In the first statement of a mutation's transaction."""
 _LOOK_SECONDS = 0.02

@@ -15,6 +15,7 @@ from matching_client import (
     InvalidArgument,
     MalformedRequest,
     MatchingError,
+    PermissionDenied,
     ProjectNotFound,
     Unauthenticated,
 )
@@ -56,6 +57,13 @@ def test_every_method_is_there_and_open_to_its_roles_alone(service: Service, cha
         for method, access in by_method.items()
         for role in access or ()
     }
+
+
+def test_who_is_refused_for_their_role_is_told_which_it_takes(service: Service) -> None:
+    for roles, has in (("advisor",), "advisor"), (("visitor",), "none of the roles"):
+        error = refused(lambda: service.stranger(*roles).create_match(ID))  # noqa: B023
+        assert isinstance(error, PermissionDenied)
+        assert error.message == f"CreateMatch is for admin, client, service; the caller has {has}"
 
 
 def _code(call: Any) -> grpc.StatusCode:

@@ -84,6 +84,8 @@ def watch(
     """
     if since and from_start:
         raise ValueError("--since and --from-start exclude each other")
+    if until and until not in EVENT_TYPES:
+        raise ValueError(f"--until {until}: there is no such event; there are {', '.join(EVENT_TYPES)}")
     if until and type and until not in type:
         type = [*type, until]
     watching = call.client.watch(

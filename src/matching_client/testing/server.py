@@ -117,7 +117,10 @@ class Server:
     def _check(self, method: MethodDescriptor, request: Message | None, caller: Caller) -> None:
         roles = ROLES[method.name]
         if roles is not None and roles.isdisjoint(caller.roles):
-            raise error_of(PermissionDenied, f"none of the caller's roles may call {method.name}")
+            who = ", ".join(sorted(caller.roles)) or "none of the roles"
+            raise error_of(
+                PermissionDenied, f"{method.name} is for {', '.join(sorted(roles))}; the caller has {who}"
+            )
         if request is None:
             raise error_of(MalformedRequest, f"the bytes are not a {method.input_type.name}")
         wrong = list(violations(request))

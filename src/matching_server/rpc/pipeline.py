@@ -10,7 +10,7 @@ import hashlib
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
@@ -26,7 +26,7 @@ from matching_server.domain.errors import (
     Reason,
     TooManyRequests,
 )
-from matching_server.domain.model import Caller
+from matching_server.domain.model import Caller, Role
 from matching_server.rpc import admission, calls, errors
 from matching_server.rpc.access import METHODS, Method
 from matching_server.rpc.admission import PastDeadline, Turns
@@ -177,7 +177,9 @@ class Pipeline:
             exchange.caller, exchange.kid = caller, verified.kid
             self._limit_rate(caller)
             if method.roles.isdisjoint(caller.roles):
-                raise PermissionDenied(f"none of the caller's roles may call {method.name}")
+                raise PermissionDenied(
+                    f"{method.name} is for {_listed(method.roles)}; the caller has {_listed(caller.roles)}"
+                )
         request = _parse(method, body)
         call_id = uuid4()
         key = _request_key(method, request, call_id) if method.has_request_id else None
@@ -210,6 +212,10 @@ class StreamBehaviour:
             context, send_response_callback, correlation_id=exchange.correlation_id, finished=exchange.log
         )
         self._pipeline.open(self._method, self._handler, exchange, body, context, stream)
+
+
+def _listed(roles: Collection[Role]) -> str:
+    return ", ".join(sorted(roles)) or "none of the roles"
 
 
 def correlation_id(context: grpc.ServicerContext) -> str:

@@ -107,6 +107,12 @@ def test_a_watch_prints_a_line_an_event_and_how_to_go_on(server: ScriptedServer)
     assert "--since event-1" in done.err
 
 
+def test_a_watch_for_an_event_that_there_is_not_does_not_begin(server: ScriptedServer) -> None:
+    done = matching("watch", A, "--until", "workspace_ready")
+    assert (done.code, done.out) == (2, "")
+    assert "there is no such event; there are advisor.match_pending" in done.err
+
+
 def test_a_watch_prints_json_lines(server: ScriptedServer) -> None:
     server.script(WATCH, stream(event(1), hold=True))
     [line] = ok("watch", A, "--json", "--until", "advisor.matched").lines

@@ -22,6 +22,7 @@ from matching_client.methods.directory import DirectoryMethods
 from matching_client.methods.event import EventMethods
 from matching_client.methods.match import MatchMethods
 from matching_client.methods.system import SystemMethods
+from matching_client.retry import seconds
 from matching_client.signing import Claims, Credentials
 from matching_client.stubs import Stubs
 
@@ -80,7 +81,7 @@ class MatchingClient(
         `tls` True trusts the authorities that this system trusts, a Tls names files, None is plaintext, which
         servers take on loopback only. `timeout` is the default in seconds for all attempts of a call;
         `channel_options` go over CHANNEL_OPTIONS.
-        ValueError where key or secret cannot be right, SettingsError where a file of `tls` cannot be used,
+        ValueError where key, secret or timeout cannot be right, SettingsError where a file of `tls` cannot be used,
         TypeError unless exactly one of `claims` and `user_id` is given.
         """
         credentials = Credentials(key_id, secret, _who(claims, user_id, email, roles))
@@ -91,7 +92,7 @@ class MatchingClient(
 
             encryption = channel_credentials(tls)
         connection = Connection(address, encryption, options)
-        self._prepare(connection, credentials, timeout, owner=True)
+        self._prepare(connection, credentials, seconds("timeout", timeout), owner=True)
 
     @classmethod
     def from_connection_file(cls, path: str | os.PathLike[str], **arguments: Unpack[Arguments]) -> Self:

@@ -19,7 +19,7 @@ from matching_client.errors import (
     Unavailable,
     WatchPositionUnknown,
 )
-from matching_client.retry import backoff
+from matching_client.retry import backoff, seconds
 from matching_client.signing import START_HEADER
 
 SILENT_HEARTBEATS = 2.5
@@ -104,6 +104,13 @@ class WatchCursor:
                 correlation_id=error.correlation_id,
             ) from error
         return backoff(self._failures, WATCH_BACKOFF_CAP, error.retry_after)
+
+
+def silence_of(heartbeat_interval: float) -> float:
+    """Seconds of silence that mean a dead connection. ValueError unless the interval, in seconds, is above 0."""
+    if seconds("heartbeat_interval", heartbeat_interval) <= 0:
+        raise ValueError(f"heartbeat_interval is more than 0 seconds, not {heartbeat_interval!r}")
+    return heartbeat_interval * SILENT_HEARTBEATS
 
 
 def is_resumable(error: MatchingError) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from matching_client.contract import types
 from matching_client.defaults import HEARTBEAT_SECONDS
 from matching_client.errors import DeadlineExceeded, MatchingError
-from matching_client.resume import SILENT_HEARTBEATS
+from matching_client.resume import silence_of
 from matching_client.stream import EventStream
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Watch(Iterator["types.ProjectEvent"]):
     ) -> None:
         """`heartbeat_interval` is in seconds."""
         self._cursor = cursor
-        self._silence = heartbeat_interval * SILENT_HEARTBEATS
+        self._silence = silence_of(heartbeat_interval)
         self._stream = EventStream(method, cursor.request, metadata, cursor.watch_id)
 
     @property

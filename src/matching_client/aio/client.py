@@ -22,6 +22,7 @@ from matching_client.aio.methods.match import MatchMethods
 from matching_client.aio.methods.system import SystemMethods
 from matching_client.aio.stubs import Stubs
 from matching_client.defaults import CHANNEL_OPTIONS, DEFAULT_TIMEOUT
+from matching_client.retry import seconds
 from matching_client.signing import Claims, Credentials
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class AsyncMatchingClient(
         `tls` True trusts the authorities that this system trusts, a Tls names files, None is plaintext, which
         servers take on loopback only. `timeout` is the default in seconds for all attempts of a call;
         `channel_options` go over CHANNEL_OPTIONS.
-        ValueError where key or secret cannot be right, SettingsError where a file of `tls` cannot be used,
+        ValueError where key, secret or timeout cannot be right, SettingsError where a file of `tls` cannot be used,
         TypeError unless exactly one of `claims` and `user_id` is given.
         """
         credentials = Credentials(key_id, secret, _who(claims, user_id, email, roles))
@@ -90,7 +91,7 @@ class AsyncMatchingClient(
 
             encryption = channel_credentials(tls)
         connection = Connection(address, encryption, options)
-        self._prepare(connection, credentials, timeout, owner=True)
+        self._prepare(connection, credentials, seconds("timeout", timeout), owner=True)
 
     @classmethod
     def from_connection_file(cls, path: str | os.PathLike[str], **arguments: Unpack[Arguments]) -> Self:

@@ -11,7 +11,7 @@ from matching_client.aio.stream import EventStream
 from matching_client.contract import types
 from matching_client.defaults import HEARTBEAT_SECONDS
 from matching_client.errors import DeadlineExceeded, MatchingError
-from matching_client.resume import SILENT_HEARTBEATS
+from matching_client.resume import silence_of
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -43,7 +43,7 @@ class AsyncWatch(AsyncIterator["types.ProjectEvent"]):
     ) -> None:
         """`heartbeat_interval` is in seconds."""
         self._cursor = cursor
-        self._silence = heartbeat_interval * SILENT_HEARTBEATS
+        self._silence = silence_of(heartbeat_interval)
         self._stream = EventStream(method, cursor.request, metadata, cursor.watch_id)
 
     @property

@@ -10,6 +10,7 @@ from matching_client.caller import Caller
 from matching_client.contract import event, types
 from matching_client.defaults import HEARTBEAT_SECONDS
 from matching_client.options import CallOptions
+from matching_client.retry import seconds
 from matching_client.signing import correlation_metadata
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class EventMethods(Caller):
         from matching_client.watch import Watch  # noqa: PLC0415 - for those who watch
 
         self._ensure_open()
+        timeout = seconds("timeout", options.get("timeout", self.timeout))
         cursor = WatchCursor(
             project_id, last_event_id=last_event_id, from_start=from_start, types=types, watch_id=watch_id
         )
@@ -92,7 +94,7 @@ class EventMethods(Caller):
         )
         self._keep(watch)
         try:
-            watch.start(options.get("timeout", self.timeout))
+            watch.start(timeout)
         except BaseException:
             watch.close()
             raise

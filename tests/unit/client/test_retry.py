@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 import uuid
@@ -178,6 +179,21 @@ def test_a_silent_server_ends_in_deadline_exceeded(client: MatchingClient, serve
     server.script(GET_MATCH, silent)
     with pytest.raises(DeadlineExceeded):
         client.get_match("m", timeout=0.1)
+
+
+@pytest.mark.parametrize("endless", [math.inf, math.nan, 1e11])
+def test_a_timeout_that_no_clock_can_count_is_refused_and_not_taken_for_none(
+    client: MatchingClient, server: ScriptedServer, connect: Connect, endless: float
+) -> None:
+    with pytest.raises(ValueError, match="timeout is at most"):
+        client.get_match("m", timeout=endless)
+    with pytest.raises(ValueError, match="timeout is at most"):
+        client.watch("p", timeout=endless)
+    with pytest.raises(ValueError, match="timeout is at most"):
+        connect(server.address, key_id=KEY_ID, secret=SECRET, user_id=USER, timeout=endless)
+    with pytest.raises(TypeError, match="timeout is a number of seconds, not None"):
+        client.get_match("m", timeout=None)  # type: ignore[arg-type]
+    assert server.received == []
 
 
 def test_a_call_under_way_when_its_client_is_closed_is_cancelled_and_not_tried_again(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -94,6 +95,15 @@ def test_the_request_says_what_was_asked_for(client: MatchingClient, server: Scr
 def test_a_watch_id_that_the_service_would_refuse_is_refused(client: MatchingClient, watch_id: str) -> None:
     with pytest.raises(ValueError, match="watch_id"):
         client.watch(PROJECT, watch_id=watch_id)
+
+
+@pytest.mark.parametrize("interval", [0, -1.0, math.nan, math.inf])
+def test_an_interval_that_no_heartbeat_can_have_is_refused(
+    client: MatchingClient, server: ScriptedServer, interval: float
+) -> None:
+    with pytest.raises(ValueError, match="heartbeat_interval is"):
+        client.watch(PROJECT, heartbeat_interval=interval)
+    assert server.received == []
 
 
 def test_watch_returns_once_the_start_is_fixed(client: MatchingClient, server: ScriptedServer) -> None:

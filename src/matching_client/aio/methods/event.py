@@ -9,6 +9,7 @@ from matching_client.aio.caller import Caller
 from matching_client.contract import event, types
 from matching_client.defaults import HEARTBEAT_SECONDS
 from matching_client.options import CallOptions
+from matching_client.retry import seconds
 from matching_client.signing import correlation_metadata
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class EventMethods(Caller):
         from matching_client.resume import WatchCursor  # noqa: PLC0415
 
         self._ensure_open()
+        timeout = seconds("timeout", options.get("timeout", self.timeout))
         cursor = WatchCursor(
             project_id, last_event_id=last_event_id, from_start=from_start, types=types, watch_id=watch_id
         )
@@ -91,7 +93,7 @@ class EventMethods(Caller):
         )
         self._keep(watch)
         try:
-            await watch.start(options.get("timeout", self.timeout))
+            await watch.start(timeout)
         except BaseException:
             await watch.close()
             raise

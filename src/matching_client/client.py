@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 import grpc
 
 from matching_client.caller import Provided
-from matching_client.connection import Connection
+from matching_client.connection import Connection, Watches
 from matching_client.defaults import CHANNEL_OPTIONS, DEFAULT_TIMEOUT
 from matching_client.methods.admin import AdminMethods
 from matching_client.methods.availability import AvailabilityMethods
@@ -143,8 +142,7 @@ class MatchingClient(
     def close(self) -> None:
         """Ends this client's watches and, unless `as_user` made it, the connection. Repeatable."""
         self._closed = True
-        for watch in list(self._watches):
-            watch.close()
+        self._watches.close()
         if self._owner:
             self._connection.close()
 
@@ -170,7 +168,7 @@ class MatchingClient(
         self._credentials = credentials
         self._owner = owner
         self._closed = False
-        self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
+        self._watches = Watches()
 
     def _keep(self, watch: Watch) -> None:
         self._watches.add(watch)

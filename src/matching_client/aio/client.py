@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 import grpc
 
 from matching_client.aio.caller import Provided
-from matching_client.aio.connection import Connection
+from matching_client.aio.connection import Connection, Watches
 from matching_client.aio.methods.admin import AdminMethods
 from matching_client.aio.methods.availability import AvailabilityMethods
 from matching_client.aio.methods.chat import ChatMethods
@@ -142,8 +141,7 @@ class AsyncMatchingClient(
     async def close(self) -> None:
         """Ends this client's watches and, unless `as_user` made it, the connection. Repeatable."""
         self._closed = True
-        for watch in list(self._watches):
-            await watch.close()
+        await self._watches.close()
         if self._owner:
             await self._connection.close()
 
@@ -169,7 +167,7 @@ class AsyncMatchingClient(
         self._credentials = credentials
         self._owner = owner
         self._closed = False
-        self._watches: weakref.WeakSet[AsyncWatch] = weakref.WeakSet()
+        self._watches = Watches()
 
     def _keep(self, watch: AsyncWatch) -> None:
         self._watches.add(watch)

@@ -11,6 +11,22 @@ if TYPE_CHECKING:
     from matching_client.aio.watch import AsyncWatch
 
 
+class Watches:
+    """The watches that end with a client, or with its connection; kept by nobody else, they are let go."""
+
+    def __init__(self) -> None:
+        self._open: weakref.WeakSet[AsyncWatch] = weakref.WeakSet()
+
+    def add(self, watch: AsyncWatch) -> None:
+        """Remembers one."""
+        self._open.add(watch)
+
+    async def close(self) -> None:
+        """Ends them all. Repeatable."""
+        for watch in list(self._open):
+            await watch.close()
+
+
 class Connection:
     """A channel, and what is open on it.
 
@@ -28,7 +44,7 @@ class Connection:
         self._credentials = credentials
         self._options = options
         self._channel: grpc.aio.Channel | None = None
-        self.watches: weakref.WeakSet[AsyncWatch] = weakref.WeakSet()
+        self.watches = Watches()
         self.closed = False
 
     @property
@@ -46,7 +62,6 @@ class Connection:
     async def close(self) -> None:
         """Ends the watches and the channel. Repeatable."""
         self.closed = True
-        for watch in list(self.watches):
-            await watch.close()
+        await self.watches.close()
         if self._channel is not None:
             await self._channel.close()

@@ -2,18 +2,30 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 import time
 from concurrent import futures
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from matching_client import AsyncMatchingClient, Claims, MatchingClient, SettingsError, Tls, Unimplemented
+from matching_client import (
+    AsyncMatchingClient,
+    Claims,
+    MatchingClient,
+    SettingsError,
+    Tls,
+    Unimplemented,
+    Watch,
+)
+from matching_client.resume import WatchCursor
 from matching_client.settings import read_environment
 from tests.support.certificates import Authority
+from tests.support.wait import eventually
 from tests.unit.client.scripted import (
     GET_MATCH,
     KEY_ID,
@@ -177,6 +189,34 @@ def test_closing_ends_everything_and_can_be_repeated(client: MatchingClient, ser
         client.get_match("m")
     with pytest.raises(RuntimeError, match="closed"):
         client.watch("p")
+
+
+def test_closing_ends_the_watches_that_others_begin_meanwhile() -> None:
+    client = MatchingClient("127.0.0.1:1", key_id=KEY_ID, secret=SECRET, user_id=USER)
+    kept: list[Watch] = []
+    over = threading.Event()
+
+    def begin() -> None:
+        with suppress(RuntimeError):
+            while not over.is_set():
+                watch = Watch(client.stubs.event.WatchProjectEvents, WatchCursor("p"))
+                client._keep(watch)
+                kept.append(watch)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with futures.ThreadPoolExecutor(3) as threads:
+            beginning = [threads.submit(begin) for _ in range(3)]
+            try:
+                eventually(lambda: len(kept) > 200)
+                client.close()
+                futures.wait(beginning, PATIENCE)
+            finally:
+                over.set()
+    finally:
+        sys.setswitchinterval(interval)
+    assert all(list(watch) == [] for watch in kept)
 
 
 OWN = "own.pem"

@@ -33,9 +33,10 @@ class Manifest:
         names = found.running | found.development if rule.development else found.running
         return rule.holds(self.ecosystem, names)
 
-    def speaks_for(self, other: Manifest) -> bool:
-        """Whether the other one is of the same ecosystem, and in this one's folder or below it."""
-        return self.ecosystem == other.ecosystem and other.folder.is_relative_to(self.folder)
+    @property
+    def above(self) -> list[tuple[str, Path]]:
+        """The places whose manifests speak for this one too: of its ecosystem, in its folder or above it."""
+        return [(self.ecosystem, folder) for folder in (*reversed(self.folder.parents), self.folder)]
 
 
 def detect_stack(path: str | os.PathLike[str]) -> TechStack:
@@ -48,9 +49,12 @@ def detect_stack(path: str | os.PathLike[str]) -> TechStack:
     libs.versions.toml. Nothing is run, and nothing is looked up elsewhere. What the rules do not know is
     left out, so the stack may be empty.
 
-    ValueError where there is no manifest, or where one cannot be read: it names the file.
+    ValueError where there is no manifest, or where one or a folder cannot be read: it names it.
     """
-    manifests = list(_manifests(Path(path)))
+    try:
+        manifests = list(_manifests(Path(path)))
+    except OSError as error:
+        raise ValueError(f"{error.filename or path}: {error.strerror}") from None
     if not manifests:
         raise ValueError(f"{path}: no manifest here or just below; known are {', '.join(READERS)}")
     table = rules()
@@ -79,9 +83,14 @@ def _languages(manifests: list[Manifest], table: Rules) -> list[str]:
     told = [[rule for rule in table.languages if manifest.tells(rule)] for manifest in manifests]
     languages: dict[str, None] = {}
     tools: dict[str, None] = {}
+    replacing: dict[tuple[str, Path], list[str]] = {}
     for manifest, own in zip(manifests, told, strict=True):
-        above = [found for other, found in zip(manifests, told, strict=True) if other.speaks_for(manifest)]
-        instead = [rule.word for found in (own, *above) for rule in found if rule.in_place_of]
+        replacing.setdefault((manifest.ecosystem, manifest.folder), []).extend(
+            rule.word for rule in own if rule.in_place_of
+        )
+    for manifest, own in zip(manifests, told, strict=True):
+        above = [word for place in manifest.above for word in replacing.get(place, ())]
+        instead = [rule.word for rule in own if rule.in_place_of] + above
         of_tools = manifest.tells(table.tools) or not manifest.dependencies.running
         only_tools = of_tools and not (instead or _framework([manifest], table))
         words = [instead[0] if instead else table.ecosystems[manifest.ecosystem]]

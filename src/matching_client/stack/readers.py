@@ -17,6 +17,8 @@ from typing import Any
 
 MAXIMUM_BYTES = 1024 * 1024
 """A manifest is no larger."""
+_MOST_INCLUDED = 100
+"""So many files make up one requirements.txt at most."""
 
 _DEVELOPMENT = re.compile(r"dev|test|lint|doc|typing|types|bench|ci", re.IGNORECASE)
 _PYTHON_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -239,7 +241,10 @@ def _python_name(name: str) -> str:
 def _listed(path: Path, text: str, root: Path, seen: set[Path]) -> Iterator[str]:
     seen.add(path.resolve())
     yield from _requirements([line for line in text.splitlines() if not line.lstrip().startswith(("-", "#"))])
-    for name in re.findall(r"^[ \t]*+(?:-r|--requirement)[ \t=]++(\S++)", text, re.MULTILINE):
+    if len(seen) > _MOST_INCLUDED:
+        raise ValueError(f"more than {_MOST_INCLUDED} files are included")
+    names = re.findall(r"^[ \t]*+(?:-r|--requirement)[ \t=]++(\S++)", text, re.MULTILINE)
+    for name in dict.fromkeys(names):
         included = (path.parent / name).resolve()
         if included.is_relative_to(root) and included.is_file() and included not in seen:
             yield from _listed(included, read_text(included), root, seen)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,25 @@ def test_every_ecosystem_named_by_a_rule_is_known() -> None:
         assert rule.patterns, rule.word
         assert set(rule.patterns) <= set(table.ecosystems)
         assert not rule.in_place_of or rule.in_place_of in table.ecosystems.values()
+
+
+def test_a_repository_of_many_packages_is_read_in_seconds(tmp_path: Path) -> None:
+    write(tmp_path, "package.json", ["typescript"])
+    for number in range(900):
+        write(tmp_path, f"packages/{number}/package.json", ["react"])
+    began = time.process_time()
+    assert detect_stack(tmp_path) == TechStack(framework="react", languages=["typescript"])
+    assert time.process_time() - began < 3
+
+
+def test_requirements_that_include_each_other_without_end_are_refused(tmp_path: Path) -> None:
+    for number in range(200):
+        (tmp_path / f"{number}.txt").write_text(f"-r {number + 1}.txt\n")
+    (tmp_path / "requirements.txt").write_text("-r 0.txt\n")
+    with pytest.raises(ValueError, match="more than 100 files are included"):
+        detect_stack(tmp_path)
+
+
+def test_a_path_that_the_system_refuses_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="x: File name too long"):
+        detect_stack(tmp_path / ("x" * 5000))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -24,6 +25,7 @@ from matching_client.commands import (
 from matching_client.commands.call import command
 from matching_client.commands.failures import MEANINGS, ExitCode
 from matching_client.commands.options import Common, with_common_options
+from matching_client.commands.output import drop_output
 
 _HELP = """Calls the advisor matching service.
 
@@ -77,10 +79,17 @@ def _command() -> Callable[..., int | None]:
 
 def main() -> None:
     """Runs the command. What the user can put right is one line on stderr, and an exit code of 2 or more."""
+    if sys.stdout is None:
+        # Closed by the shell. The first connection would get its number.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lasts
     try:
         code = _command()(prog_name="matching", standalone_mode=False)
     except typer.Abort:
         code = ExitCode.INTERRUPTED
+    except OSError as error:
+        typer.echo(f"matching: {error.filename or 'standard output'}: {error.strerror}", err=True)
+        drop_output()
+        code = ExitCode.USAGE
     except Exception as error:
         describe = getattr(error, "format_message", None)
         if describe is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from functools import cached_property
@@ -17,7 +16,7 @@ from google.protobuf.message import Message
 
 from matching_client.commands.failures import ExitCode, exit_code, told
 from matching_client.commands.options import Common, with_common_options
-from matching_client.commands.output import Block, Output
+from matching_client.commands.output import Block, Output, drop_output
 from matching_client.errors import MatchingError
 from matching_client.settings import ConnectionSettings, read_environment
 
@@ -153,5 +152,5 @@ def _run(body: Callable[[Call], None], call: Call) -> None:
         call.note(" ".join(str(error).split()))
         raise typer.Exit(ExitCode.USAGE) from None
     except BrokenPipeError:
-        # Whoever read has seen enough. What is still buffered must not fail when the process ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read has seen enough.
+        drop_output()

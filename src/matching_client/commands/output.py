@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -95,6 +96,11 @@ class Output:
         if not console.is_terminal:
             text = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
         typer.echo(text, nl=False, color=True)
+
+
+def drop_output() -> None:
+    """What is still buffered must not fail when the process ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _plain(answer: Message | dict[str, Any]) -> Any:

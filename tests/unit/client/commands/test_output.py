@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -197,6 +199,19 @@ def test_a_message_can_come_from_stdin(server: ScriptedServer, monkeypatch: pyte
     ok("chat", "send", A, "-")
     assert b"hello\nthere" in server.received[-1].body
     assert b"there\n" not in server.received[-1].body
+
+
+@pytest.mark.parametrize(
+    ("redirected", "code", "told"),
+    [(">&-", 0, ""), (">/dev/full", 2, "matching: standard output: No space left on device\n")],
+)
+def test_an_output_that_takes_nothing_is_no_defect_of_the_command(
+    server: ScriptedServer, redirected: str, code: int, told: str
+) -> None:
+    server.script(GET_MATCH, answer(GetMatchResponse(match=MATCH)))
+    command = f"{sys.executable} -m matching_client.cli matches get {A} {redirected}"
+    done = subprocess.run(command, check=False, shell=True, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (code, told)
 
 
 def test_the_version_is_printed() -> None:

@@ -56,6 +56,22 @@ def test_why_an_advisor_cannot_be_assigned_is_told(service: Service) -> None:
     assert isinstance(unknown, ProjectNotFound)
 
 
+def test_how_much_an_advisor_did_before_is_told_with_an_assignment(service: Service) -> None:
+    advisor = service.new_advisor(slots=3)
+    reasons = [
+        service.admin.assign_advisor(
+            service.new_project().id, advisor.id, reason="asked for"
+        ).match.match_reason
+        for _ in range(2)
+    ]
+    assert reasons == [f"Assigned by an admin ({load} of 3 slots taken): asked for" for load in range(2)]
+
+
+def test_which_page_sizes_there_are_is_told(service: Service) -> None:
+    error = refused(lambda: service.admin.list_advisors(page_size=201))
+    assert error.message == "page_size: must be from 1 to 200, or 0 for 50"
+
+
 def test_an_advisor_who_works_on_the_project_is_not_assigned_again(service: Service) -> None:
     project, advisor, _ = service.finalized()
     error = refused(lambda: service.admin.assign_advisor(project.id, advisor.id))

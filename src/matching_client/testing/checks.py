@@ -73,6 +73,10 @@ def _span(hours: int) -> Check:
     return check
 
 
+def _page_size(value: int) -> str:
+    return "" if 0 <= value <= 200 else "must be from 1 to 200, or 0 for 50"
+
+
 def _word(value: str) -> str:
     return _text(64)(value) if value else "is empty"
 
@@ -114,7 +118,7 @@ _CHECKS: Mapping[str, Check] = {
     "rating": _between(0, 5),
     "boost": _between(-100, 100),
     "max_concurrent_projects": _between(1, 100),
-    "page_size": _between(0, 200),
+    "page_size": _page_size,
     "limit": _between(0, 1000),
     "expires_in": _span(168),
     "window": _span(366 * 24),

@@ -104,7 +104,7 @@ def offer(
     load = world.load(advisor.id)
     match = entry.match
     match.matched_advisor.CopyFrom(advisor.summary)
-    match.match_reason = reason or f"First free advisor ({load + 1} of {advisor.slots} slots taken)."
+    match.match_reason = reason or f"First free advisor ({load} of {advisor.slots} slots taken)."
     if score is not None:
         match.score = score
     previous = match.status

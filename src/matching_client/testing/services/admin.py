@@ -98,7 +98,7 @@ def _hindrance(
 def _reason(world: World, request: pb.AssignAdvisorRequest, advisor: AdvisorEntry) -> str:
     how = " in an emergency" if request.assignment_type == _EMERGENCY else ""
     why = f": {request.reason}" if request.reason else "."
-    load = world.load(advisor.id) + 1
+    load = world.load(advisor.id)
     return f"Assigned by an admin{how} ({load} of {advisor.slots} slots taken){why}"
 
 

@@ -39,6 +39,13 @@ _OPEN_SERVICE = f"/{PACKAGE}.SystemService/"
 _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in " *?\x7f"}
 
 
+def _ensure_text(**values: object) -> None:
+    """TypeError where one is none. The value is not told: it may be the secret."""
+    for name, value in values.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{name} must be a string, not {type(value).__name__}")
+
+
 @dataclass(frozen=True)
 class Claims:
     """Who is calling.
@@ -54,10 +61,13 @@ class Claims:
     expires: int | None = None
 
     def __post_init__(self) -> None:
-        """Keeps the roles as a tuple; a lone string is a mistake (TypeError)."""
+        """Keeps the roles as a tuple. TypeError for what is no text, and for a lone string as roles."""
         if isinstance(self.roles, str):
             raise TypeError(f"roles must be a sequence of names, not the string {self.roles!r}")
         object.__setattr__(self, "roles", tuple(self.roles))
+        _ensure_text(
+            user_id=self.user_id, email=self.email, **{f"roles[{n}]": r for n, r in enumerate(self.roles)}
+        )
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,7 @@ class Credentials:
 
     def __post_init__(self) -> None:
         """Refuses what no server would take."""
+        _ensure_text(key_id=self.key_id, secret=self.secret)
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", self.key_id):
             raise ValueError("a key id has 1 to 64 of the characters A-Z a-z 0-9 . _ -")
         if len(self.secret.encode()) < MINIMUM_SECRET_BYTES:

@@ -8,6 +8,7 @@ import time
 from concurrent import futures
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -164,6 +165,24 @@ def test_claims_are_given_in_exactly_one_way(client: MatchingClient) -> None:
 def test_a_lone_string_is_no_list_of_roles(client: MatchingClient) -> None:
     with pytest.raises(TypeError, match="roles"):
         client.as_user(user_id=USER, roles="admin")
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"key_id": None}, "key_id"),
+        ({"secret": SECRET.encode()}, "secret"),
+        ({"user_id": 5}, "user_id"),
+        ({"user_id": USER, "email": None}, "email"),
+        ({"user_id": USER, "roles": ["client", 5]}, r"roles\[1\]"),
+    ],
+)
+def test_what_is_no_text_is_refused_by_its_name_and_not_by_the_server(
+    given: dict[str, Any], name: str
+) -> None:
+    arguments: dict[str, Any] = {"key_id": KEY_ID, "secret": SECRET, "user_id": USER} | given
+    with pytest.raises(TypeError, match=f"^{name} must be a string, not (NoneType|bytes|int)$"):
+        MatchingClient("127.0.0.1:1", **arguments)
 
 
 def test_a_correlation_id_is_sent(client: MatchingClient, server: ScriptedServer) -> None:

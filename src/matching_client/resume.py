@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Iterable, Sequence
 
+from matching_client.arguments import seconds
 from matching_client.contract import event as events
 from matching_client.contract import types
 from matching_client.errors import (
@@ -19,7 +20,7 @@ from matching_client.errors import (
     Unavailable,
     WatchPositionUnknown,
 )
-from matching_client.retry import backoff, seconds
+from matching_client.retry import backoff
 from matching_client.signing import START_HEADER
 
 SILENT_HEARTBEATS = 2.5

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from matching_client.arguments import settled
 from matching_client.errors import Cancelled, MatchingError, TransactionConflict, Unavailable
 from matching_client.options import CallOptions
-from matching_client.signing import correlation_metadata
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -22,8 +22,6 @@ CALL_BACKOFF_CAP = 2.0
 """Largest upper bound of a wait between the attempts of a call, in seconds."""
 SHORTEST_ATTEMPT = 0.05
 """With less time left, in seconds, a call is not attempted again: why it failed says more than the deadline."""
-LONGEST_SPAN = 1e9
-"""Seconds that grpc's clocks and those of threads can still count from now; about 31 years."""
 
 _OWN_IDS = ("request_id", "client_msg_id")
 _Request = TypeVar("_Request", bound="Message")
@@ -35,15 +33,6 @@ def is_retryable(error: BaseException) -> bool:
     A call that this side did not cancel ends as CANCELLED where its server is told to end meanwhile.
     """
     return isinstance(error, Unavailable | TransactionConflict | Cancelled)
-
-
-def seconds(name: str, value: float) -> float:
-    """The value, where it is a span that can be waited for. TypeError, or ValueError, that say its name."""
-    if not isinstance(value, int | float):
-        raise TypeError(f"{name} is a number of seconds, not {value!r}")
-    if not value <= LONGEST_SPAN:
-        raise ValueError(f"{name} is at most {LONGEST_SPAN:g} seconds, not {value!r}")
-    return value
 
 
 def backoff(attempt: int, cap: float, retry_after: float | None = None) -> float:
@@ -65,10 +54,10 @@ class Attempts(Generic[_Request]):
     def of(cls, request: _Request, options: CallOptions, timeout: float) -> Attempts[_Request]:
         """Those of a call that begins now; `timeout` is the client's.
 
-        ValueError for a bad correlation id, or a timeout that no clock can count.
+        TypeError for an option that there is not, ValueError for a bad correlation id, or a time-out that no
+        clock can count.
         """
-        timeout = seconds("timeout", options.get("timeout", timeout))
-        metadata = correlation_metadata(options.get("correlation_id"))
+        timeout, metadata = settled(options, timeout)
         return cls(with_own_ids(request), metadata, timeout, time.monotonic() + timeout)
 
     def time_left(self) -> float:

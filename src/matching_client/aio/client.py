@@ -20,8 +20,8 @@ from matching_client.aio.methods.event import EventMethods
 from matching_client.aio.methods.match import MatchMethods
 from matching_client.aio.methods.system import SystemMethods
 from matching_client.aio.stubs import Stubs
+from matching_client.arguments import seconds, target
 from matching_client.defaults import CHANNEL_OPTIONS, DEFAULT_TIMEOUT
-from matching_client.retry import seconds
 from matching_client.signing import Claims, Credentials
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ class AsyncMatchingClient(
         `tls` True trusts the authorities that this system trusts, a Tls names files, None is plaintext, which
         servers take on loopback only. `timeout` is the default in seconds for all attempts of a call;
         `channel_options` go over CHANNEL_OPTIONS.
-        ValueError where key, secret or timeout cannot be right, SettingsError where a file of `tls` cannot be used,
-        TypeError unless exactly one of `claims` and `user_id` is given.
+        ValueError where address, key, secret or timeout cannot be right, SettingsError where a file of `tls`
+        cannot be used, TypeError unless exactly one of `claims` and `user_id` is given.
         """
         credentials = Credentials(key_id, secret, _who(claims, user_id, email, roles))
         options = tuple({**dict(CHANNEL_OPTIONS), **dict(channel_options)}.items())
@@ -89,7 +89,7 @@ class AsyncMatchingClient(
             from matching_client.tls import channel_credentials  # noqa: PLC0415 - for TLS alone
 
             encryption = channel_credentials(tls)
-        connection = Connection(address, encryption, options)
+        connection = Connection(target(address), encryption, options)
         self._prepare(connection, credentials, seconds("timeout", timeout), owner=True)
 
     @classmethod

@@ -6,12 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Unpack
 
+from matching_client.arguments import settled
 from matching_client.caller import Caller
 from matching_client.contract import event, types
 from matching_client.defaults import HEARTBEAT_SECONDS
 from matching_client.options import CallOptions
-from matching_client.retry import seconds
-from matching_client.signing import correlation_metadata
 
 if TYPE_CHECKING:
     from matching_client.watch import Watch
@@ -82,7 +81,7 @@ class EventMethods(Caller):
         from matching_client.watch import Watch  # noqa: PLC0415 - for those who watch
 
         self._ensure_open()
-        timeout = seconds("timeout", options.get("timeout", self.timeout))
+        timeout, metadata = settled(options, self.timeout)
         cursor = WatchCursor(
             project_id, last_event_id=last_event_id, from_start=from_start, types=types, watch_id=watch_id
         )
@@ -90,7 +89,7 @@ class EventMethods(Caller):
             self.stubs.event.WatchProjectEvents,
             cursor,
             heartbeat_interval=heartbeat_interval,
-            metadata=correlation_metadata(options.get("correlation_id")),
+            metadata=metadata,
         )
         self._keep(watch)
         try:

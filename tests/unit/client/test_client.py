@@ -327,3 +327,10 @@ def test_tls_is_used_where_credentials_are_given() -> None:
         client.get_match("m")
     secured.stop(0).wait(PATIENCE)
     pool.shutdown()
+
+
+@pytest.mark.parametrize("client_type", [MatchingClient, AsyncMatchingClient])
+@pytest.mark.parametrize("address", ["", "http://matching.internal:50051", "https://matching.internal"])
+def test_an_address_that_is_a_url_or_nothing_is_refused_at_once(client_type: type[Any], address: str) -> None:
+    with pytest.raises(ValueError, match="host:port"):
+        client_type(address, key_id="k", secret="s" * 32, user_id="6d0f6f2e-7a6e-4a35-9b0a-111111111111")

@@ -70,6 +70,7 @@ PUBLIC = {
 }
 OF_ERRORS = {"matching_client", "matching_client.errors", "matching_client.failure"}
 OF_A_CLIENT = OF_ERRORS | {
+    "matching_client.arguments",
     "matching_client.caller",
     "matching_client.channel",
     "matching_client.client",

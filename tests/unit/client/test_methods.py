@@ -171,6 +171,13 @@ def test_a_word_that_is_none_is_refused_with_those_that_are(
     assert server.received == []
 
 
+def test_a_misspelt_argument_does_not_pass_for_an_option(client: MatchingClient) -> None:
+    anyhow: Any = client
+    for call in anyhow.create_match, anyhow.watch, anyhow.list_project_events:
+        with pytest.raises(TypeError, match="unexpected keyword argument 'require_immedate'"):
+            call("6d0f6f2e-7a6e-4a35-9b0a-111111111111", require_immedate=True)
+
+
 def test_a_lone_word_is_no_list_of_words(client: MatchingClient) -> None:
     with pytest.raises(TypeError, match="not the string 'pending'"):
         client.list_project_matches("p", statuses="pending")

@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from matching_client.aio.caller import Caller
+from matching_client.arguments import settled
 from matching_client.contract import event, types
 from matching_client.defaults import HEARTBEAT_SECONDS
 from matching_client.options import CallOptions
-from matching_client.retry import seconds
-from matching_client.signing import correlation_metadata
 
 if TYPE_CHECKING:
     from matching_client.aio.watch import AsyncWatch
@@ -81,7 +80,7 @@ class EventMethods(Caller):
         from matching_client.resume import WatchCursor  # noqa: PLC0415
 
         self._ensure_open()
-        timeout = seconds("timeout", options.get("timeout", self.timeout))
+        timeout, metadata = settled(options, self.timeout)
         cursor = WatchCursor(
             project_id, last_event_id=last_event_id, from_start=from_start, types=types, watch_id=watch_id
         )
@@ -89,7 +88,7 @@ class EventMethods(Caller):
             self.stubs.event.WatchProjectEvents,
             cursor,
             heartbeat_interval=heartbeat_interval,
-            metadata=correlation_metadata(options.get("correlation_id")),
+            metadata=metadata,
         )
         self._keep(watch)
         try:

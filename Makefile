@@ -74,7 +74,7 @@ bench: $(VENV)/.installed-bench ## Compare the service side by side with others 
 
 dist: $(VENV)/.installed-dev ## Build the wheel and the sdist into dist/
 	@rm -rf dist
-	@$(BIN)/uv build -q --out-dir dist && ls dist
+	@$(BIN)/uv build --system-certs -q --out-dir dist && ls dist
 
 docs: $(VENV)/.installed-dev ## Make the documentation: its generated pages, then the site in site/
 	@$(BIN)/python scripts/settings_table.py > docs/settings.md

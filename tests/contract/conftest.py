@@ -14,7 +14,7 @@ from tests.support.world import World
 from tests.support.worlds import emptied, shared_world, with_logs
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def shared(
     databases: TestDatabases, services: EmbeddedServices, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[World]:

@@ -50,7 +50,11 @@ def servers(redis_url: str) -> Iterator[tuple[Server, Server]]:
     with ExitStack() as stack, redis.Redis.from_url(redis_url) as client:
         both = Server(redis_url, "one", stack), Server(redis_url, "other", stack)
         listening = [(b"advisor_matching:pool", 2)]
-        eventually(lambda: client.pubsub_numsub("advisor_matching:pool") == listening, timeout=WAIT)
+        eventually(
+            lambda: client.pubsub_numsub("advisor_matching:pool") == listening,
+            timeout=WAIT,
+            what="both listen, and nobody else does",
+        )
         yield both
 
 

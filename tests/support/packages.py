@@ -151,7 +151,8 @@ def uv(*arguments: str, cwd: Path | None = None) -> str:
     done = subprocess.run(
         [str(UV), *arguments],
         cwd=cwd,
-        env={**index, **os.environ, "UV_NO_CONFIG": "1"},
+        # Trusted as pip trusts: uv brings authorities of its own.
+        env={**index, **os.environ, "UV_NO_CONFIG": "1", "UV_SYSTEM_CERTS": "true"},
         capture_output=True,
         text=True,
         timeout=_SECONDS,

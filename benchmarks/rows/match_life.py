@@ -173,8 +173,7 @@ server, 8 calls in flight, nobody watching. All turns begin from the same state:
 with their advisors' access, that were asked for. Opening the streams is in neither figure, nor in the CPU times.
 
 A life is three calls, a job, six events on the stream and five transactions at least, where CreateMatch is one call
-and one transaction. Most of it is the two decisions, each a transaction of five or six statements, at over twice the
-CPU time of a CreateMatch, whose usual case is one statement."""
+and one transaction. The usual approval is one look and one statement, as the usual offer is."""
 
 ROWS = (
     Row(

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf import json_format, message_factory
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 
 from matching_client import (
     Claims,
@@ -64,6 +65,30 @@ def test_who_is_refused_for_their_role_is_told_which_it_takes(service: Service) 
         error = refused(lambda: service.stranger(*roles).create_match(ID))  # noqa: B023
         assert isinstance(error, PermissionDenied)
         assert error.message == f"CreateMatch is for admin, client, service; the caller has {has}"
+
+
+LISTS = [
+    (method, field)
+    for method in SIGNED
+    for field in method.input_type.fields
+    if field.is_repeated and field.message_type is None
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "field"), LISTS, ids=[f"{name_of(method)} {field.name}" for method, field in LISTS]
+)
+def test_a_list_without_end_is_refused_by_its_length(
+    service: Service, channel: grpc.Channel, method: MethodDescriptor, field: FieldDescriptor
+) -> None:
+    request = in_order(method)
+    good = {"types": "advisor.matched", "invariants": "load_is_counted"}.get(field.name, 1)
+    getattr(request, field.name).extend([good] * 20_000)
+    role = "admin" if name_of(method).startswith("Admin") else "service"
+    call = sign(service.endpoint, somebody(role), path_of(method), request)
+    refusal = open_stream(channel, call.path, call.body, call.headers)
+    assert _code(refusal) is grpc.StatusCode.INVALID_ARGUMENT
+    assert "has more than 50 entries" in refusal.details()
 
 
 def _code(call: Any) -> grpc.StatusCode:

@@ -201,7 +201,7 @@ def _of_field(field: FieldDescriptor, value: Any, path: str) -> Iterator[FieldVi
     check = _check_of(field)
     if field.is_repeated:
         most = _MAX_EXCLUSIONS if field.name == "exclude_advisor_ids" else _MAX_LIST
-        if len(value) > most and field.enum_type is None and field.name not in ("types", "invariants"):
+        if len(value) > most:
             yield FieldViolation(path, f"has more than {most} entries")
             return
         wrong = [(f"{path}[{index}]", check(entry)) for index, entry in enumerate(value)]

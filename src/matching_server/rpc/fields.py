@@ -87,7 +87,8 @@ def set_fields(message: Message) -> dict[str, Any]:
 
 def _plain(field: FieldDescriptor, value: Any) -> Any:
     if field.is_repeated:
-        return list(value)
+        # One more than any list may have: a million entries are refused without being looked at.
+        return list(value[: MAX_EXCLUSIONS + 1])
     if field.message_type is not None and not isinstance(value, Duration | Timestamp):
         return set_fields(value)
     return value
@@ -245,7 +246,8 @@ def bounded(limit: int) -> AfterValidator:
 
 Id = Annotated[UUID, BeforeValidator(parse_id)]
 Word = Annotated[str, AfterValidator(_text(MAX_WORD, _CONTROL)), AfterValidator(_required)]
-Words = Annotated[tuple[Word, ...], Field(max_length=MAX_LIST)]
+Few = Annotated[tuple[T, ...], Field(max_length=MAX_LIST)]
+Words = Few[Word]
 OptionalWord = Annotated[str | None, bounded(MAX_WORD)]
 Name = Annotated[str, AfterValidator(_text(MAX_NAME, _CONTROL)), AfterValidator(_required)]
 ReasonText = Annotated[

@@ -24,6 +24,7 @@ from matching_server.rpc.fields import (
     Etag,
     EventTypeIn,
     ExpiresIn,
+    Few,
     Id,
     Locale,
     Name,
@@ -159,7 +160,7 @@ class ListProjectMatchesInput(PageInput):
     """A ``ListProjectMatchesRequest``."""
 
     project_id: Id
-    statuses: tuple[StatusIn, ...] = ()
+    statuses: Few[StatusIn] = ()
 
     def command(self) -> commands.ListProjectMatches:
         """What is asked."""
@@ -183,7 +184,7 @@ class PreferencesInput(RequestModel):
     """``AvailabilityPreferences``."""
 
     auto_accept: bool = False
-    preferred_complexity: Annotated[tuple[ComplexityIn, ...], AfterValidator(no_repeats)] = ()
+    preferred_complexity: Annotated[Few[ComplexityIn], AfterValidator(no_repeats)] = ()
     preferred_frameworks: Words = ()
 
     def value(self) -> model.AvailabilityPreferences:
@@ -327,7 +328,7 @@ class WatchProjectInput(RequestModel):
     project_id: Id
     last_event_id: str | None = None
     from_start: bool = False
-    types: tuple[EventTypeIn, ...] = ()
+    types: Few[EventTypeIn] = ()
     watch_id: WatchId = None
 
     def command(self) -> commands.WatchProject:

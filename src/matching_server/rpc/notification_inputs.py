@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from matching_server.operations import commands
-from matching_server.rpc.fields import Id, NotificationStatusIn, OptionalWord, RequestModel
+from matching_server.rpc.fields import Few, Id, NotificationStatusIn, OptionalWord, RequestModel
 from matching_server.rpc.inputs import PageInput
 
 
 class ListNotificationsInput(PageInput):
     """A ``ListNotificationsRequest``."""
 
-    statuses: tuple[NotificationStatusIn, ...] = ()
+    statuses: Few[NotificationStatusIn] = ()
     type: OptionalWord = None
     recipient_id: Id | None = None
 

@@ -8,7 +8,15 @@ from pydantic import AfterValidator
 
 from matching_server.operations import commands
 from matching_server.operations.auditing import EVERY_INVARIANT
-from matching_server.rpc.fields import DEFAULT_WINDOW, Id, JobStatusIn, OptionalWord, RequestModel, Window
+from matching_server.rpc.fields import (
+    DEFAULT_WINDOW,
+    Few,
+    Id,
+    JobStatusIn,
+    OptionalWord,
+    RequestModel,
+    Window,
+)
 from matching_server.rpc.inputs import PageInput
 
 
@@ -27,7 +35,7 @@ class StatsInput(RequestModel):
 class ListProvisioningJobsInput(PageInput):
     """A ``ListProvisioningJobsRequest``."""
 
-    statuses: tuple[JobStatusIn, ...] = ()
+    statuses: Few[JobStatusIn] = ()
 
     def command(self) -> commands.ListProvisioningJobs:
         """What is asked."""
@@ -49,7 +57,7 @@ class ListInterventionsInput(PageInput):
 class RepairInvariantsInput(RequestModel):
     """A ``RepairInvariantsRequest``."""
 
-    invariants: tuple[Annotated[str, AfterValidator(_known_invariant)], ...] = ()
+    invariants: Few[Annotated[str, AfterValidator(_known_invariant)]] = ()
 
     def names(self) -> tuple[str, ...]:
         """The invariants to repair."""

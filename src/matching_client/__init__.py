@@ -95,7 +95,7 @@ _LATER = {
 def __getattr__(name: str) -> Any:
     """A name of _LATER, or the version."""
     if name in _LATER:
-        from importlib import import_module  # noqa: PLC0415
+        from importlib import import_module  # noqa: PLC0415 - for names that are not loaded yet
 
         value = getattr(import_module(_LATER[name]), name)
     elif name == "__version__":

@@ -132,6 +132,7 @@ def command(group: typer.Typer, name: str, *, method: str = "") -> Callable[[_Bo
             for name, kind in (("context", typer.Context), ("given", Common))
         ]
         keywords = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        # Typer and the tests read these off the function, whose type knows neither.
         run.__signature__ = inspect.Signature([*first, *keywords])  # type: ignore[attr-defined]
         run.__name__, run.__doc__ = body.__name__, body.__doc__
         made = with_common_options(from_environment=False)(run)

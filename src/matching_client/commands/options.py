@@ -126,6 +126,7 @@ def with_common_options(*, from_environment: bool) -> Callable[[Callable[..., No
 
         run.__name__, run.__doc__ = function.__name__, function.__doc__
         parameters = [context, *own, *common]
+        # Typer reads it off the function, whose type does not know it.
         run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in parameters]
         )

@@ -77,7 +77,7 @@ class EventMethods(Caller):
         EventIdUnknown, EventsCompacted, Unavailable, DeadlineExceeded, and the common ones; later on also
         StreamEvicted.
         """
-        from matching_client.resume import WatchCursor  # noqa: PLC0415
+        from matching_client.resume import WatchCursor  # noqa: PLC0415 - for those who watch
         from matching_client.watch import Watch  # noqa: PLC0415 - for those who watch
 
         self._ensure_open()

@@ -10,7 +10,9 @@ from dataclasses import replace
 
 from matching_server.domain.calls import Call
 from matching_server.domain.effects import Effects
+from matching_server.domain.errors import InvalidTransition
 from matching_server.domain.events import EventType, MatchPayload, ProjectEvent
+from matching_server.domain.lifecycle import decision_action, next_status
 from matching_server.domain.model import (
     Decision,
     Match,
@@ -22,20 +24,9 @@ from matching_server.domain.model import (
 from matching_server.domain.trace import TRACEPARENT
 from matching_server.operations.commands import SubmitDecision
 from matching_server.operations.runner import Runner
-from matching_server.operations.transitions import notification_payload
+from matching_server.operations.transitions import DECISION_EVENTS, notification_payload
 from matching_server.storage import approvals
 from matching_server.storage.approvals import Approval, Looked
-
-_USUAL = {
-    (Side.CLIENT, MatchStatus.MATCHED): MatchStatus.CLIENT_APPROVED,
-    (Side.CLIENT, MatchStatus.ADVISOR_ACCEPTED): MatchStatus.FINALIZED,
-    (Side.ADVISOR, MatchStatus.MATCHED): MatchStatus.ADVISOR_ACCEPTED,
-    (Side.ADVISOR, MatchStatus.CLIENT_APPROVED): MatchStatus.FINALIZED,
-}
-_EVENTS = {
-    Side.CLIENT: (EventType.CLIENT_APPROVED, MatchStatus.CLIENT_APPROVED),
-    Side.ADVISOR: (EventType.ACCEPTED, MatchStatus.ADVISOR_ACCEPTED),
-}
 
 
 def approve_at_once(runner: Runner, call: Call, command: SubmitDecision) -> Match | None:
@@ -45,8 +36,11 @@ def approve_at_once(runner: Runner, call: Call, command: SubmitDecision) -> Matc
     seen = approvals.look(runner.database, command.match_id, command.side, call)
     if seen is None or seen.match.overdue or command.etag not in (None, seen.match.etag):
         return None
-    target = _USUAL.get((command.side, seen.match.status))
-    if target is None:
+    try:
+        target = next_status(
+            seen.match.status, decision_action(command.side, command.decision), command.match_id
+        )
+    except InvalidTransition:
         return None
     approval = _approval(call, command, seen, target, auto_provision=runner.policy.auto_provision)
     approved = approvals.make(runner.database, approval)
@@ -79,7 +73,7 @@ def _approval(
 
 
 def _events(call: Call, command: SubmitDecision, seen: Looked, approved: Match) -> tuple[ProjectEvent, ...]:
-    type_, told_as = _EVENTS[command.side]
+    type_, told_as = DECISION_EVENTS[decision_action(command.side, command.decision)]
     previous = seen.match.status
     steps = [(type_, MatchPayload.of(approved, told_as, previous, command.reason))]
     if approved.status is MatchStatus.FINALIZED:

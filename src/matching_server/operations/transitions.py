@@ -28,7 +28,7 @@ from matching_server.storage import assignments, availability, directory, matche
 from matching_server.storage.database import Transaction
 from matching_server.storage.event_log import ProjectLog
 
-_DECISION_EVENTS = {
+DECISION_EVENTS = {
     Action.CLIENT_APPROVE: (EventType.CLIENT_APPROVED, MatchStatus.CLIENT_APPROVED),
     Action.ADVISOR_ACCEPT: (EventType.ACCEPTED, MatchStatus.ADVISOR_ACCEPTED),
     Action.CLIENT_DECLINE: (EventType.MATCH_DECLINED, MatchStatus.CLIENT_DECLINED),
@@ -131,7 +131,7 @@ def decide(
     decided = matches.decide(
         tx, match, side, decision, target, provisioning_state=ProvisioningState.QUEUED if queued else None
     )
-    event, told_as = _DECISION_EVENTS[action]
+    event, told_as = DECISION_EVENTS[action]
     log.append(event, MatchPayload.of(decided, told_as, match.status, decision.reason), user_id=actor)
     if side is Side.ADVISOR:
         accepted = decision.decision is Decision.APPROVED

@@ -77,7 +77,7 @@ class EventMethods(Caller):
         StreamEvicted.
         """
         from matching_client.aio.watch import AsyncWatch  # noqa: PLC0415 - for those who watch
-        from matching_client.resume import WatchCursor  # noqa: PLC0415
+        from matching_client.resume import WatchCursor  # noqa: PLC0415 - for those who watch
 
         self._ensure_open()
         timeout, metadata = settled(options, self.timeout)
